@@ -13,16 +13,16 @@ pub(crate) trait Wake {
 }
 
 /// A stream that may have ended.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(crate) struct StreamHandle {
     context: u32,
-    stream: Option<Weak<dyn Wake>>,
+    stream: Weak<dyn Wake>,
 }
 
 impl StreamHandle {
     /// The stream with this context.
     pub(crate) fn new(context: u32, stream: Weak<dyn Wake>) -> Self {
-        Self { context, stream: Some(stream) }
+        Self { context, stream }
     }
 
     /// Envoy's id of the stream's context.
@@ -40,7 +40,7 @@ impl StreamHandle {
 
     /// Makes host calls speak for this stream, if it has not ended.
     fn enter(&self, callback: impl FnOnce(&dyn Wake)) {
-        if let Some(stream) = self.stream.as_ref().and_then(Weak::upgrade) {
+        if let Some(stream) = self.stream.upgrade() {
             hostcalls::in_stream(self.context, || callback(&*stream));
         }
     }

@@ -11,7 +11,6 @@ use llm_balancer_router::{Headers, Refusal};
 use super::Stream;
 use super::kept_body::{KeptBody, has_room};
 use crate::by_stream::ByStream;
-use crate::filter::Filter;
 use crate::hostcalls::{Action, BufferType, MapType};
 use crate::{hostcalls, retry_store};
 
@@ -41,9 +40,8 @@ impl Stream {
     }
 
     /// Whether Envoy runs a request through the edge again. `complete` means that no body follows.
-    pub(super) fn arrived_again(&mut self, filter: &Filter, complete: bool) -> Option<Arrived> {
-        filter.later_attempts.as_ref()?;
-        if self.request_headers.get(":path") != Some(names::NEXT_ATTEMPT_PATH) {
+    pub(super) fn arrived_again(&mut self, complete: bool) -> Option<Arrived> {
+        if !self.is_on_edge() || self.request_headers.get(":path") != Some(names::NEXT_ATTEMPT_PATH) {
             return None;
         }
         let id = self.request_headers.get(names::NEXT_ATTEMPT)?;
@@ -102,7 +100,7 @@ impl Stream {
 
     /// The cluster of later attempts: the one of the configuration that the request began with.
     fn later_attempts(&self) -> Option<String> {
-        self.filter.as_ref()?.later_attempts.clone()
+        self.filter.later_attempts.clone()
     }
 
     /// The client's headers, for that cluster.

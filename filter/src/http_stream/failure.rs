@@ -21,7 +21,8 @@ const BROKE_OFF: u16 = 500;
 impl Stream {
     /// The provider answered with an error, or Envoy has no provider.
     pub(super) fn read_failure(&mut self) {
-        let (Some(filter), Some(attempt)) = (&self.filter, &mut self.attempt) else { return };
+        let Some(attempt) = &mut self.attempt else { return };
+        let router = &self.filter.decider.router;
         let flags = response_flags();
         let by_envoy = Failure::from_response_flags(flags);
         attempt.detail = by_envoy.and_then(|_| detail());
@@ -32,8 +33,7 @@ impl Stream {
         self.failure = Some(by_envoy.unwrap_or_else(|| {
             if (300..=399).contains(&status) {
                 let location = hostcalls::header(MapType::HttpResponseHeaders, "location");
-                let shown =
-                    location.and_then(|location| filter.decider.router.redirect_target(attempt, &location));
+                let shown = location.and_then(|location| router.redirect_target(attempt, &location));
                 attempt.detail = shown;
             }
             Failure::Provider { status, retry_after: retry_after_header() }
@@ -61,18 +61,17 @@ impl Stream {
 
     /// Asks the router what to do about the failed attempt.
     pub(super) fn settle(&mut self) -> Action {
-        let (Some(filter), Some(attempt), Some(failure)) =
-            (self.filter.clone(), self.attempt.take(), self.failure)
-        else {
+        let (Some(attempt), Some(failure)) = (self.attempt.take(), self.failure) else {
             return self.step(Event::StateMissing);
         };
         let error = self.error.take();
         let response = || error.clone().unwrap_or_else(error_response);
-        let verdict = filter
+        let verdict = self
+            .filter
             .decider
             .decide(|router, moment| router.on_attempt_failed(*attempt, failure, &response, moment));
         // The failure may have begun a cooldown, which the other instances learn at once.
-        filter.redis.wake_up(&filter.decider);
+        self.filter.redis.wake_up(&self.filter.decider);
         let settled = self.keep(verdict);
         self.step(Event::Settled(settled))
     }
@@ -142,9 +141,7 @@ impl Stream {
     }
 
     pub(super) fn start_retry_timer(&mut self) {
-        if let Some(filter) = &self.filter {
-            filter.decider.timers.start_retry_wait(self.this.clone(), self.retry_wait);
-        }
+        self.filter.decider.timers.start_retry_wait(self.this.clone(), self.retry_wait);
     }
 
     /// The stream ended while its failed response was held. On the edge nothing is sent again then: where
@@ -176,15 +173,15 @@ impl Stream {
         if self.is_left_by_client(flags) {
             return self.abandon();
         }
-        let (Some(filter), Some(mut attempt)) = (&self.filter, self.attempt.take()) else { return };
+        let Some(mut attempt) = self.attempt.take() else { return };
+        let decider = &self.filter.decider;
         attempt.detail = detail();
         let failure = if self.has_timed_out(flags) { Failure::TimedOut } else { Failure::Broken };
         if self.is_single_hop() || self.is_on_edge() {
-            self.entry =
-                filter.decider.decide(|router, moment| router.on_unanswered(*attempt, failure, moment));
+            self.entry = decider.decide(|router, moment| router.on_unanswered(*attempt, failure, moment));
             return;
         }
-        let retry_state = filter.decider.decide(|router, moment| router.on_reset(*attempt, failure, moment));
+        let retry_state = decider.decide(|router, moment| router.on_reset(*attempt, failure, moment));
         self.store(retry_state);
     }
 

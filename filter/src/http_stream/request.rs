@@ -1,6 +1,6 @@
 //! The request: its headers, its body, the deployment that gets it, and answers without one.
 
-use llm_balancer_config::names;
+use llm_balancer_config::{Wire, names};
 use llm_balancer_router::stream::{Arrived, Event, Phase, Selected};
 use llm_balancer_router::{
     AccessLogEntry, Arrival, NeedsLease, NeedsOrigin, Original, Outcome, Refusal, Reply, RetryState, Sending,
@@ -9,21 +9,20 @@ use llm_balancer_router::{
 
 use super::Stream;
 use super::kept_body::KeptBody;
-use crate::filter::Filter;
 use crate::health_probe::HealthProbe;
 use crate::hostcalls::{Action, BufferType, MapType};
 use crate::{hostcalls, retry_store};
 
 impl Stream {
     pub(super) fn on_request_headers(&mut self, complete: bool) -> Action {
-        let Some(filter) = self.filter.clone() else { return self.step(Event::StateMissing) };
         self.request_headers = hostcalls::headers(MapType::HttpRequestHeaders);
         #[cfg(feature = "testing")]
         crate::testing::trap_if_asked(&self.request_headers, "1");
-        if let Some(arrived) = self.arrived_again(&filter, complete) {
+        if let Some(arrived) = self.arrived_again(complete) {
             return self.step(Event::RequestHeaders(arrived));
         }
-        let arrived = match filter.decider.router.on_request_headers(&self.request_headers, complete) {
+        let router = &self.filter.decider.router;
+        let arrived = match router.on_request_headers(&self.request_headers, complete) {
             Arrival::Hold(request) => {
                 self.request = Some(request);
                 if complete { Arrived::Complete } else { Arrived::Hold }
@@ -56,14 +55,11 @@ impl Stream {
     }
 
     fn max_body_bytes(&self) -> u64 {
-        let config = self.filter.as_ref().map(|filter| filter.decider.router.config());
-        config.map(|config| config.server.max_body_bytes).unwrap_or_default()
+        self.filter.decider.router.config().server.max_body_bytes
     }
 
     pub(super) fn select(&mut self) -> Action {
-        let (Some(filter), Some(request)) = (self.filter.clone(), self.request.take()) else {
-            return self.step(Event::StateMissing);
-        };
+        let Some(request) = self.request.take() else { return self.step(Event::StateMissing) };
         if let Some(action) = self.pass_on() {
             return action;
         }
@@ -77,11 +73,12 @@ impl Stream {
             None => self.restore_retry_state(),
         };
         let body = hostcalls::buffer(BufferType::HttpRequestBody);
-        let step = filter
+        let step = self
+            .filter
             .decider
             .decide(|router, moment| router.on_request_body(&request, &body, retry_state, moment));
         let selected = match step {
-            Step::Send(sending) => self.forward(&filter, *sending, body),
+            Step::Send(sending) => self.forward(*sending, body),
             Step::AcquireLease(needs_lease) => {
                 let NeedsLease { retry_state, shortfall } = *needs_lease;
                 self.request = Some(request);
@@ -123,8 +120,8 @@ impl Stream {
     }
 
     /// Rewrites the request for its deployment.
-    fn forward(&mut self, filter: &Filter, sending: Sending, body: Vec<u8>) -> Selected {
-        let deployment = filter.decider.router.deployment(sending.attempt.deployment);
+    fn forward(&mut self, sending: Sending, body: Vec<u8>) -> Selected {
+        let deployment = self.filter.decider.router.deployment(sending.attempt.deployment);
         let cluster = deployment.map_or("", |deployment| deployment.cluster.as_str());
         // One call sets them all and makes Envoy select the route, and with it the cluster, again.
         let mut headers = sending.headers;
@@ -135,7 +132,7 @@ impl Stream {
                 None => Ok(()),
             }
         });
-        if filter.later_attempts.is_some() {
+        if self.is_on_edge() {
             self.original = Some(KeptBody::new(Original::new(body, sending.body.as_ref())));
         }
         self.attempt = Some(Box::new(sending.attempt));
@@ -145,7 +142,7 @@ impl Stream {
     pub(super) fn await_lease(&mut self) {
         let shortfall = std::mem::take(&mut self.shortfall);
         let references = std::mem::take(&mut self.references);
-        let Some(filter) = &self.filter else { return };
+        let filter = &self.filter;
         if !references.is_empty() {
             filter.redis.await_origin(&filter.decider, self.this.clone(), references);
         } else {
@@ -162,10 +159,10 @@ impl Stream {
 
     /// Beside the request that found the lease nearly used up.
     pub(super) fn refill_lease(&self) {
-        if let (Some(filter), Some(attempt)) = (&self.filter, &self.attempt)
+        if let Some(attempt) = &self.attempt
             && attempt.ticket.lease_low
         {
-            filter.redis.refill(&filter.decider, attempt.deployment);
+            self.filter.redis.refill(&self.filter.decider, attempt.deployment);
         }
     }
 
@@ -174,9 +171,9 @@ impl Stream {
         if !self.is_on_edge() {
             retry_store::end(self.stream_id(), false);
         }
-        if let (Some(filter), Some(attempt)) = (&self.filter, self.attempt.take()) {
-            self.entry =
-                Some(filter.decider.decide(|router, moment| router.on_client_disconnect(*attempt, moment)));
+        if let Some(attempt) = self.attempt.take() {
+            let decider = &self.filter.decider;
+            self.entry = Some(decider.decide(|router, moment| router.on_client_disconnect(*attempt, moment)));
         }
     }
 
@@ -199,8 +196,8 @@ impl Stream {
     }
 
     pub(super) fn start_probes(&mut self) {
-        if let (Some(filter), Some(probe)) = (&self.filter, &mut self.probe) {
-            probe.start(filter.decider.router.config());
+        if let Some(probe) = &mut self.probe {
+            probe.start(self.filter.decider.router.config());
         }
         self.report_probes();
     }
@@ -213,10 +210,8 @@ impl Stream {
     }
 
     fn report_probes(&mut self) {
-        let (Some(filter), Some(probe), Phase::Probing) = (&self.filter, &self.probe, self.phase) else {
-            return;
-        };
-        if let Some(report) = probe.report(filter.decider.router.config()) {
+        let (Some(probe), Phase::Probing) = (&self.probe, self.phase) else { return };
+        if let Some(report) = probe.report(self.filter.decider.router.config()) {
             self.entry = Some(AccessLogEntry::new(RetryState::default(), Outcome::Success, 200));
             self.reply = Some(Reply::ok(report));
             self.step(Event::ProbesDone);
@@ -263,18 +258,30 @@ impl Stream {
     pub(super) fn send_reply(&mut self) {
         self.finish();
         let reply = self.reply.take().unwrap_or_else(|| self.reply_to(&Refusal::NoConnection));
-        let content_type = reply.content_type.as_deref().unwrap_or("application/json");
         // Envoy marks its own answers for retry, in case they do not pass here. This one is final.
         // Before the edge it needs no mark, and the edge does not add the id.
         let marked = match self.is_on_edge() {
             true => Some((CALL_ID, self.stream_id())),
-            false => (!self.is_single_hop()).then_some((names::RETRY, "0")),
+            false => (!self.is_single_hop()).then_some(FINAL),
         };
-        let own = reply.headers.iter().map(|(name, value)| (*name, value.as_str()));
-        let headers = [("content-type", content_type)].into_iter().chain(own).chain(marked);
-        // Fails only if the client is gone.
-        let _ = hostcalls::send_response(reply.status, headers, &reply.body, names::FILTER);
+        send(&reply, marked);
     }
+}
+
+/// Response header of an answer that the edge does not retry.
+const FINAL: (&str, &str) = (names::RETRY, "0");
+
+/// A local 500 where there is no stream.
+pub(super) fn send_error() {
+    send(&Refusal::NoConnection.reply(Wire::OpenAi), Some(FINAL));
+}
+
+fn send(reply: &Reply, marked: Option<(&str, &str)>) {
+    let content_type = reply.content_type.as_deref().unwrap_or("application/json");
+    let own = reply.headers.iter().map(|(name, value)| (*name, value.as_str()));
+    let headers = [("content-type", content_type)].into_iter().chain(own).chain(marked);
+    // Fails only if the client is gone.
+    let _ = hostcalls::send_response(reply.status, headers, &reply.body, names::FILTER);
 }
 
 /// Response header with the edge's id of a request.

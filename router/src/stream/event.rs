@@ -45,7 +45,7 @@ pub enum Event {
     Tick(Due),
     /// The end of the stream, just before its line in the access log.
     Log,
-    /// The filter lacks what an effect needs: its configuration, the request or the attempt.
+    /// The filter lacks what an effect needs: the request or the attempt.
     StateMissing,
 }
 

@@ -8,6 +8,7 @@ use llm_balancer_router::{Change, Membership, series};
 
 use crate::decider::Decider;
 use crate::redis::Redis;
+use crate::role::Role;
 use crate::shared_data::SharedData;
 use crate::shared_router::{Kind, SharedRouter};
 use crate::stream_handle::StreamHandle;
@@ -16,8 +17,7 @@ use crate::{hostcalls, metrics};
 
 /// What the streams of one configuration on one worker share.
 pub(crate) struct Filter {
-    /// The cluster for later attempts, if this is the filter on the edge.
-    pub(crate) later_attempts: Option<String>,
+    pub(crate) role: Role,
     pub(crate) decider: Decider,
     pub(crate) redis: Redis,
     version: Version,
@@ -53,13 +53,13 @@ const TICKS_TO_DEREGISTER: u32 = 3;
 
 impl Filter {
     /// Reads a configuration. Without one, Envoy refuses to start, or keeps the configuration that it
-    /// has. `root` numbers the configurations of this VM; `root_id` says what this filter is for, by
-    /// the renderer's names.
+    /// has. `root` numbers the configurations of this VM.
     pub(crate) fn configure(root: u32, root_id: &str, file: &[u8]) -> Option<Self> {
         // Every VM gets the same fingerprint: this hasher has no seed.
         let fingerprint = BuildHasherDefault::<DefaultHasher>::default().hash_one(file);
         let vm = vm_id()?;
-        let kind = Kind { fingerprint, number: number(root_id), is_single_hop: root_id == names::SINGLE_HOP };
+        let (role, number) = Role::parse(root_id);
+        let kind = Kind { fingerprint, number, is_single_hop: matches!(role, Role::SingleHop) };
         // The first configuration only: its keys stay.
         #[cfg(feature = "testing")]
         if kind.number.is_none_or(|number| number == 1) {
@@ -70,7 +70,7 @@ impl Filter {
         crate::allocator::expect_bodies(router.config().server.max_body_bytes);
         let revision = router.announce();
         let filter = Self {
-            later_attempts: root_id.strip_prefix(names::EDGE).map(str::to_owned),
+            role,
             redis: Redis::new(vm, root, router.config()),
             decider: Decider::new(router, random()?),
             version: (revision, root),
@@ -78,7 +78,7 @@ impl Filter {
         };
         VERSIONS.with_borrow_mut(|versions| versions.push(filter.version));
         filter.decider.timers.start();
-        if root_id == names::DEREGISTER {
+        if matches!(filter.role, Role::Deregister) {
             filter.deregister_soon();
         }
         Some(filter)
@@ -94,7 +94,7 @@ impl Filter {
         let is_heartbeat = self.decider.timers.is_heartbeat(uptime);
         if is_heartbeat {
             self.decider.router.beat(uptime);
-            if self.later_attempts.is_some() && self.is_replaced() {
+            if self.role.is_edge() && self.is_replaced() {
                 metrics::flush(&series(names::REPLACED_SECONDS, &[]), Change::Add(1));
             }
         }
@@ -213,14 +213,4 @@ fn vm_id() -> Option<u32> {
 
 pub(crate) fn random() -> Option<u64> {
     getrandom::u64().ok()
-}
-
-/// The number of this configuration, where its renderer counts them. The root id ends in it:
-/// Envoy would reuse the root context of a configuration that returns.
-fn number(root_id: &str) -> Option<u32> {
-    let numbered = match root_id.strip_prefix(names::EDGE) {
-        Some(cluster) => cluster.strip_prefix(names::ATTEMPTS),
-        None => root_id.strip_prefix(names::FILTER),
-    };
-    numbered?.strip_prefix('-')?.parse().ok()
 }

@@ -100,7 +100,7 @@ impl Stream {
 
     /// The cluster of later attempts: the one of the configuration that the request began with.
     fn later_attempts(&self) -> Option<String> {
-        self.filter.later_attempts.clone()
+        self.filter.role.later_attempts().map(str::to_owned)
     }
 
     /// The client's headers, for that cluster.

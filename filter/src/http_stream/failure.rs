@@ -177,7 +177,7 @@ impl Stream {
         let decider = &self.filter.decider;
         attempt.detail = detail();
         let failure = if self.has_timed_out(flags) { Failure::TimedOut } else { Failure::Broken };
-        if self.is_single_hop() || self.is_on_edge() {
+        if !self.is_behind_the_edge() {
             self.entry = decider.decide(|router, moment| router.on_unanswered(*attempt, failure, moment));
             return;
         }

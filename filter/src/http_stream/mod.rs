@@ -292,13 +292,13 @@ impl Stream {
         self.request_headers.get(names::STREAM_ID).unwrap_or_default()
     }
 
-    fn is_single_hop(&self) -> bool {
-        self.filter.decider.router.is_single_hop()
-    }
-
     /// Whether this is the filter on the edge, whose responses go straight to the client.
     fn is_on_edge(&self) -> bool {
-        self.filter.later_attempts.is_some()
+        self.filter.role.is_edge()
+    }
+
+    fn is_behind_the_edge(&self) -> bool {
+        self.filter.role.is_behind_the_edge()
     }
 
     /// Counts the request and writes its line of the access log, if it has ended.

@@ -11,6 +11,7 @@ use super::Stream;
 use super::kept_body::KeptBody;
 use crate::health_probe::HealthProbe;
 use crate::hostcalls::{Action, BufferType, MapType};
+use crate::role::Role;
 use crate::{hostcalls, retry_store};
 
 impl Stream {
@@ -105,7 +106,7 @@ impl Stream {
     /// the edge has sent it.
     fn restore_retry_state(&self) -> Option<RetryState> {
         // Nothing sends a request here twice, so only a client can claim that.
-        if self.is_single_hop() || self.is_on_edge() {
+        if !self.is_behind_the_edge() {
             return None;
         }
         let counted: u32 = self.request_headers.get(names::ATTEMPT_COUNT)?.parse().ok()?;
@@ -178,9 +179,9 @@ impl Stream {
     }
 
     pub(super) fn on_client_disconnect(&mut self) {
-        let kept = match self.is_single_hop() || self.is_on_edge() {
-            true => Some(RetryState::default()),
-            false => retry_store::end(self.stream_id(), false),
+        let kept = match self.is_behind_the_edge() {
+            true => retry_store::end(self.stream_id(), false),
+            false => Some(RetryState::default()),
         };
         let own = self.retry_state.take().map(|retry_state| *retry_state);
         self.entry = own.or(kept).map(AccessLogEntry::client_disconnected);
@@ -188,7 +189,7 @@ impl Stream {
 
     /// In front of the internal listener's filter, the edge has an answer of its own.
     pub(super) fn record_local_reply(&mut self) {
-        if self.is_on_edge() || self.is_single_hop() {
+        if !self.is_behind_the_edge() {
             let retry_state = self.retry_state.take().map(|retry_state| *retry_state).unwrap_or_default();
             self.entry = Some(AccessLogEntry::of_local_reply(self.entry.take(), retry_state, self.status));
             self.finish();
@@ -222,8 +223,7 @@ impl Stream {
     /// of our connection for a broken one. The second attempt gets the same refusal. Where no edge
     /// is in front of this filter, the count is the client's own.
     pub(super) fn skip_duplicate_log(&mut self) {
-        let is_behind_the_edge = !self.is_on_edge() && !self.is_single_hop();
-        if is_behind_the_edge
+        if self.is_behind_the_edge()
             && self.request_headers.get(names::ATTEMPT_COUNT).is_some_and(|count| count != "1")
         {
             self.entry = None;
@@ -260,9 +260,10 @@ impl Stream {
         let reply = self.reply.take().unwrap_or_else(|| self.reply_to(&Refusal::NoConnection));
         // Envoy marks its own answers for retry, in case they do not pass here. This one is final.
         // Before the edge it needs no mark, and the edge does not add the id.
-        let marked = match self.is_on_edge() {
-            true => Some((CALL_ID, self.stream_id())),
-            false => (!self.is_single_hop()).then_some(FINAL),
+        let marked = match self.filter.role {
+            Role::Edge { .. } => Some((CALL_ID, self.stream_id())),
+            Role::Internal | Role::Deregister => Some(FINAL),
+            Role::SingleHop => None,
         };
         send(&reply, marked);
     }

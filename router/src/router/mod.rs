@@ -116,11 +116,6 @@ impl Router {
         self
     }
 
-    /// Whether it sees each request once, and not each attempt.
-    pub fn is_single_hop(&self) -> bool {
-        self.single_hop
-    }
-
     /// The configuration.
     pub fn config(&self) -> &Config {
         &self.config

@@ -114,26 +114,25 @@ impl Filter {
 
     /// Redis has answered a call, or Envoy has given up on it.
     pub(crate) fn on_redis_reply(&self, token: u32) {
-        let (waiting, granted) = self.redis.on_reply(&self.decider, token);
-        self.resume(waiting, granted);
+        let (waiting, at_once) = self.redis.on_reply(&self.decider, token);
+        self.resume(waiting, at_once);
         self.end_deregistration();
     }
 
-    /// Lets streams go on that waited for a lease. Streams that need to wait again acquire one
-    /// together: at once if something was granted, else with the next tick, when other requests may
-    /// have returned theirs.
-    fn resume(&self, waiting: Vec<StreamHandle>, granted: bool) {
+    /// Lets streams go on that waited for Redis. Streams that need to wait again acquire leases
+    /// together: `at_once`, or with the next tick, when other requests may have returned theirs.
+    fn resume(&self, waiting: Vec<StreamHandle>, at_once: bool) {
         self.redis.stay_awake();
-        let (mut ready, mut granted) = (waiting, granted);
+        let (mut ready, mut at_once) = (waiting, at_once);
         loop {
             for stream in &ready {
-                stream.on_lease_ready();
+                stream.on_redis_ready();
             }
-            ready = if granted { self.redis.flush(&self.decider) } else { self.redis.park(&self.decider) };
+            ready = if at_once { self.redis.flush(&self.decider) } else { self.redis.park(&self.decider) };
             if ready.is_empty() {
                 return self.redis.sleep();
             }
-            granted = false;
+            at_once = false;
         }
     }
 

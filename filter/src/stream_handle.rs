@@ -9,7 +9,7 @@ use crate::hostcalls;
 /// A stream, as timers and Redis see it. One that is busy ignores them.
 pub(crate) trait Wake {
     fn on_timer(&self, due: Due);
-    fn on_lease_ready(&self);
+    fn on_redis_ready(&self);
 }
 
 /// A stream that may have ended.
@@ -34,8 +34,8 @@ impl StreamHandle {
         self.enter(|stream| stream.on_timer(due));
     }
 
-    pub(crate) fn on_lease_ready(&self) {
-        self.enter(|stream| stream.on_lease_ready());
+    pub(crate) fn on_redis_ready(&self) {
+        self.enter(|stream| stream.on_redis_ready());
     }
 
     /// Makes host calls speak for this stream, if it has not ended.

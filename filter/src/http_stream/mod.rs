@@ -16,7 +16,7 @@ use crate::hostcalls::MapType;
 use llm_balancer_config::names;
 use llm_balancer_router::stream::{Due, Effect, Event, Phase, next};
 use llm_balancer_router::{
-    AccessLogEntry, Attempt, ErrorResponse, Failure, Headers, Reference, Reply, Request, RetryState,
+    AccessLogEntry, Attempt, Awaited, ErrorResponse, Failure, Headers, Reply, Request, RetryState,
 };
 #[cfg(target_family = "wasm")]
 use proxy_wasm::traits::{Context, HttpContext};
@@ -156,9 +156,9 @@ impl Wake for RefCell<Stream> {
         }
     }
 
-    fn on_lease_ready(&self) {
+    fn on_redis_ready(&self) {
         if let Ok(mut stream) = self.try_borrow_mut() {
-            stream.on_lease_ready();
+            stream.on_redis_ready();
         }
     }
 }
@@ -175,11 +175,10 @@ struct Stream {
     /// What restores the client's body, on the edge: until the answer is accepted, and in a request
     /// that is back.
     original: Option<KeptBody>,
-    /// While the request waits for a lease: what it has been through, and what it lacks.
+    /// While the request waits for Redis: what it has been through, and what it waits for until that
+    /// is queued.
     retry_state: Option<Box<RetryState>>,
-    shortfall: Vec<(usize, u64)>,
-    /// While the request waits for Redis to say where these were made.
-    references: Vec<Reference>,
+    awaited: Option<Awaited>,
     probe: Option<HealthProbe>,
     attempt: Option<Box<Attempt>>,
     /// Of the response; 0 before there is one.
@@ -217,8 +216,7 @@ impl Stream {
             request: None,
             original: None,
             retry_state: None,
-            shortfall: Vec::new(),
-            references: Vec::new(),
+            awaited: None,
             probe: None,
             attempt: None,
             status: 0,
@@ -259,7 +257,7 @@ impl Stream {
             Effect::SkipDuplicateLog => self.skip_duplicate_log(),
             Effect::RefuseTooLarge => self.refuse_too_large(),
             Effect::StartProbes => self.start_probes(),
-            Effect::AwaitLease => self.await_lease(),
+            Effect::AwaitRedis => self.await_redis(),
             Effect::RefillLease => self.refill_lease(),
             Effect::StartAnswer => self.start_answer(),
             Effect::StartIdleTimeout => self.start_idle_timeout(),

@@ -3,8 +3,7 @@
 use llm_balancer_config::{Wire, names};
 use llm_balancer_router::stream::{Arrived, Event, Phase, Selected};
 use llm_balancer_router::{
-    AccessLogEntry, Arrival, NeedsLease, NeedsOrigin, Original, Outcome, Refusal, Reply, RetryState, Sending,
-    Step, sends_body, wire,
+    AccessLogEntry, Arrival, Original, Outcome, Refusal, Reply, RetryState, Sending, Step, sends_body, wire,
 };
 
 use super::Stream;
@@ -80,19 +79,10 @@ impl Stream {
             .decide(|router, moment| router.on_request_body(&request, &body, retry_state, moment));
         let selected = match step {
             Step::Send(sending) => self.forward(*sending, body),
-            Step::AcquireLease(needs_lease) => {
-                let NeedsLease { retry_state, shortfall } = *needs_lease;
+            Step::AwaitRedis(retry_state, awaited) => {
                 self.request = Some(request);
-                self.retry_state = Some(Box::new(retry_state));
-                self.shortfall = shortfall;
-                Selected::NeedsLease
-            }
-            Step::FindOrigin(needs_origin) => {
-                let NeedsOrigin { retry_state, references } = *needs_origin;
-                self.request = Some(request);
-                self.retry_state = Some(Box::new(retry_state));
-                self.references = references;
-                Selected::NeedsLease
+                (self.retry_state, self.awaited) = (Some(retry_state), Some(awaited));
+                Selected::AwaitRedis
             }
             Step::Reply(reply, entry) => {
                 (self.reply, self.entry) = (Some(reply), Some(*entry));
@@ -140,19 +130,13 @@ impl Stream {
         if rewritten.is_ok() { Selected::Forwarded } else { Selected::NotRewritten }
     }
 
-    pub(super) fn await_lease(&mut self) {
-        let shortfall = std::mem::take(&mut self.shortfall);
-        let references = std::mem::take(&mut self.references);
-        let filter = &self.filter;
-        if !references.is_empty() {
-            filter.redis.await_origin(&filter.decider, self.this.clone(), references);
-        } else {
-            filter.redis.await_lease(&filter.decider, self.this.clone(), shortfall);
-        }
+    pub(super) fn await_redis(&mut self) {
+        let Some(awaited) = self.awaited.take() else { return };
+        self.filter.redis.enqueue(&self.filter.decider, self.this.clone(), awaited);
     }
 
-    pub(super) fn on_lease_ready(&mut self) {
-        let goes_on = self.step(Event::LeaseReady) == Action::Continue;
+    pub(super) fn on_redis_ready(&mut self) {
+        let goes_on = self.step(Event::RedisReady) == Action::Continue;
         if goes_on && matches!(self.phase, Phase::Sent | Phase::Restoring) {
             hostcalls::resume_request();
         }

@@ -2,7 +2,7 @@
 //! back what it does not use.
 
 use crate::fleet::call::{Part, Pipeline, text};
-use crate::fleet::effect::{Effect, Items};
+use crate::fleet::reply_effect::{Items, ReplyEffect};
 use crate::fleet::script::{Script, script};
 use crate::state::deployment_states::DeploymentStates;
 use crate::state::lease::Shortfall;
@@ -132,7 +132,7 @@ pub(super) fn apply(
     reply: &Items<'_>,
     states: &mut DeploymentStates,
     moment: &Moment<'_>,
-) -> Option<Effect> {
+) -> Option<ReplyEffect> {
     let (requests, tokens) = (reply.number(0)?, reply.number(1)?);
     let remaining = (reply.number(2)?, reply.number(3)?);
     let (epoch_state, unused_elsewhere) = (reply.number(4)?, reply.number(5)? == 1);
@@ -144,7 +144,7 @@ pub(super) fn apply(
         });
     }
     if epoch_state != 0 {
-        return Some(Effect::Lost);
+        return Some(ReplyEffect::Lost);
     }
     states.change(index, moment.now, moment.store, |record, _| {
         let lease = &mut record.lease;
@@ -162,8 +162,8 @@ pub(super) fn apply(
         Some(())
     });
     if (requests, tokens) == (0, 0) {
-        return Some(Effect::None);
+        return Some(ReplyEffect::None);
     }
     states.note_release(index, moment.now, moment.store);
-    Some(Effect::Granted)
+    Some(ReplyEffect::Resumes)
 }

@@ -9,13 +9,13 @@
 //! does not use.
 
 mod call;
-mod effect;
 mod exchange_call;
 mod health;
 mod lease_call;
 mod origin_call;
 mod presence_call;
 mod reply;
+mod reply_effect;
 pub mod resp;
 mod script;
 mod wait_call;

@@ -59,8 +59,7 @@ use crate::upstream::response_check::FalseSuccess;
 pub use request_headers::{sends_body, wire};
 
 pub use decisions::{
-    Arrival, ERROR_HEADERS, ErrorResponse, NeedsLease, NeedsOrigin, ResponseSummary, Sending, Step,
-    StreamEnd, Verdict,
+    Arrival, Awaited, ERROR_HEADERS, ErrorResponse, ResponseSummary, Sending, Step, StreamEnd, Verdict,
 };
 
 /// A configuration on one worker.

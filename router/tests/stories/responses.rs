@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use llm_balancer_router::{Arrival, Attempt, Moment, RetryState, SplitMix, Step, Store};
+use llm_balancer_router::{Arrival, Attempt, Awaited, Moment, RetryState, SplitMix, Step, Store};
 
 use crate::common::{Answer, ClientResponse, World, group, items, items_of};
 
@@ -383,15 +383,15 @@ fn instances_tell_each_other_where_a_response_was_made() {
     for (reply, expected) in
         [(&b"$-1\r\n+OK\r\n"[..], None), (format!("$1\r\n{maker}\r\n+OK\r\n").as_bytes(), Some(&maker))]
     {
-        let Step::FindOrigin(needs) = step(&other, body, None) else { panic!("it is not known") };
+        let Step::AwaitRedis(retry_state, Awaited::Origin(references)) = step(&other, body, None) else {
+            panic!("it is not known")
+        };
         let mut moment = Moment { now: other.now, random: &mut random, store: &*other.store };
-        let call = other.router.fleet().unwrap().find_origins(&needs.references, &mut moment).unwrap();
+        let call = other.router.fleet().unwrap().find_origins(&references, &mut moment).unwrap();
         assert!(String::from_utf8_lossy(&call.bytes).contains("GET"));
         let result = other.router.apply_reply(&call, Some(reply), false, &moment);
-        assert_eq!((result.outcome, result.granted), ("success", true));
-        let Step::Send(sending) = step(&other, body, Some(needs.retry_state)) else {
-            panic!("it is asked once")
-        };
+        assert_eq!((result.outcome, result.resumes), ("success", true));
+        let Step::Send(sending) = step(&other, body, Some(*retry_state)) else { panic!("it is asked once") };
         assert!(expected.is_none_or(|expected| *expected == known(&sending.attempt)));
     }
     let Step::Send(sending) = step(&other, body, None) else { panic!("it is known now") };

@@ -222,16 +222,7 @@ impl Redis {
 
     /// Publishes cooldowns that have begun and origins that became known to the other instances.
     fn publish_news(&self, decider: &Decider) {
-        if let Some(call) = decider.decide(|router, moment| router.fleet()?.publish_origins(moment)) {
-            self.send(decider, call, Vec::new());
-        }
-        let begun = decider.router.fleet().map(|mut fleet| fleet.begun_cooldowns());
-        for deployment in begun.unwrap_or_default() {
-            let call = decider.decide(|router, moment| router.fleet()?.publish(deployment, moment));
-            if let Some(call) = call {
-                self.send(decider, call, Vec::new());
-            }
-        }
+        self.send_all(decider, decider.decide(|router, moment| Some(router.fleet()?.publish_news(moment))));
     }
 
     /// Whether calls other than waits are pending, and have not timed out.
@@ -241,10 +232,7 @@ impl Redis {
 
     /// Removes this instance from the fleet.
     pub(crate) fn deregister(&self, decider: &Decider) {
-        let calls = decider.decide(|router, moment| Some(router.fleet()?.deregister(moment)));
-        for call in calls.into_iter().flatten() {
-            self.send(decider, call, Vec::new());
-        }
+        self.send_all(decider, decider.decide(|router, moment| Some(router.fleet()?.deregister(moment))));
     }
 
     /// Times out calls, and once a second exchanges with the other instances. Returns the requests
@@ -257,10 +245,7 @@ impl Redis {
         }
         self.publish_news(decider);
         if is_heartbeat {
-            let calls = decider.decide(|router, moment| Some(router.fleet()?.exchange(moment)));
-            for call in calls.into_iter().flatten() {
-                self.send(decider, call, Vec::new());
-            }
+            self.send_all(decider, decider.decide(|router, moment| Some(router.fleet()?.exchange(moment))));
         }
         self.request_tick(decider);
         released
@@ -282,6 +267,13 @@ impl Redis {
             report(decider.decide(|router, moment| Some(router.fleet()?.timed_out(moment))));
         }
         released
+    }
+
+    /// Sends calls that no request waits for; `None` without Redis.
+    fn send_all(&self, decider: &Decider, calls: Option<Vec<Call>>) {
+        for call in calls.into_iter().flatten() {
+            self.send(decider, call, Vec::new());
+        }
     }
 
     /// Sends a call. To be called from the root context only: the SDK gives it the answer.
@@ -318,9 +310,7 @@ impl Redis {
         report(Some(transition));
         if follow_up != FollowUp::None {
             let calls = decider.decide(|router, moment| Some(router.fleet()?.follow_up(follow_up, moment)));
-            for call in calls.into_iter().flatten() {
-                self.send(decider, call, Vec::new());
-            }
+            self.send_all(decider, calls);
         }
         self.request_tick(decider);
         resumes

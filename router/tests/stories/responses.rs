@@ -373,10 +373,10 @@ fn instances_tell_each_other_where_a_response_was_made() {
     let maker = first.make();
     let mut random = SplitMix::new(7);
     let mut moment = Moment { now: first.now, random: &mut random, store: &*first.store };
-    let published = first.router.fleet().unwrap().publish_origins(&mut moment).unwrap();
-    let sent = String::from_utf8(published.bytes).unwrap();
+    let [published] = &first.router.fleet().unwrap().publish_news(&mut moment)[..] else { panic!() };
+    let sent = String::from_utf8_lossy(&published.bytes);
     assert!(sent.contains("SET") && sent.contains(":origin:") && sent.contains(&format!("\r\n{maker}\r\n")));
-    assert!(first.router.fleet().unwrap().publish_origins(&mut moment).is_none(), "once");
+    assert!(first.router.fleet().unwrap().publish_news(&mut moment).is_empty(), "once");
 
     let body = br#"{"model":"g","input":"and?","previous_response_id":"resp_1"}"#;
     let known = |deployment: &Attempt| other.id(deployment);

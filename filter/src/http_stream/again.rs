@@ -55,14 +55,14 @@ impl Stream {
         }
         // A client may have sent a body that did not matter, about a stored response.
         let headers = self.request_headers.iter().filter(|(name, _)| *name != "content-length");
-        (self.complete, self.request_headers) = (true, headers.collect());
+        (self.is_back_without_body, self.request_headers) = (true, headers.collect());
         Some(Arrived::AgainComplete)
     }
 
     /// Makes the request the client's again.
     pub(super) fn restore(&mut self) -> Action {
         let Some(original) = self.original.take() else { return self.step(Event::StateMissing) };
-        let sent = match self.complete {
+        let sent = match self.is_back_without_body {
             true => Vec::new(),
             false => hostcalls::buffer(BufferType::HttpRequestBody),
         };
@@ -80,7 +80,7 @@ impl Stream {
 
     /// Sends a request to the internal listener at once, if this VM keeps too much of others.
     pub(super) fn pass_on(&mut self) -> Option<Action> {
-        if has_room(self.chunk_size) {
+        if has_room(self.request_size) {
             return None;
         }
         let cluster = self.later_attempts()?;
@@ -92,7 +92,7 @@ impl Stream {
 
     /// A request without a body stays without one.
     fn restore_body(&self, pieces: Vec<&[u8]>) -> hostcalls::Result<()> {
-        match self.complete {
+        match self.is_back_without_body {
             true => Ok(()),
             false => hostcalls::set_buffer_pieces(BufferType::HttpRequestBody, pieces.into_iter()),
         }

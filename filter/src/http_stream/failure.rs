@@ -30,14 +30,15 @@ impl Stream {
             && Failure::ended_by_provider(flags)
             && hostcalls::header(MapType::HttpResponseHeaders, names::REUSED).is_some();
         let status = self.status;
-        self.failure = Some(by_envoy.unwrap_or_else(|| {
+        let failure = by_envoy.unwrap_or_else(|| {
             if (300..=399).contains(&status) {
                 let location = hostcalls::header(MapType::HttpResponseHeaders, "location");
                 let shown = location.and_then(|location| router.redirect_target(attempt, &location));
                 attempt.detail = shown;
             }
             Failure::Provider { status, retry_after: retry_after_header() }
-        }));
+        });
+        self.failed = Some((failure, None));
     }
 
     /// The answer is an error, whatever its status says.
@@ -45,26 +46,26 @@ impl Stream {
         if let Some(attempt) = &mut self.attempt {
             attempt.detail = Some(format!("error in the body of a response with status {}", self.status));
         }
-        self.failure = Some(Failure::Provider { status: found.status, retry_after: retry_after_header() });
-        self.error = Some(ErrorResponse {
+        let failure = Failure::Provider { status: found.status, retry_after: retry_after_header() };
+        let error = ErrorResponse {
             headers: error_headers(),
             body: found.body.into_bytes(),
             received_status: Some(self.status),
             ..ErrorResponse::default()
-        });
+        };
+        self.failed = Some((failure, Some(error)));
     }
 
     /// The response is silent for too long.
     pub(super) fn time_out(&mut self) {
-        (self.failure, self.error) = (Some(Failure::TimedOut), None);
+        self.failed = Some((Failure::TimedOut, None));
     }
 
     /// Asks the router what to do about the failed attempt.
     pub(super) fn settle(&mut self) -> Action {
-        let (Some(attempt), Some(failure)) = (self.attempt.take(), self.failure) else {
+        let (Some(attempt), Some((failure, error))) = (self.attempt.take(), self.failed.take()) else {
             return self.step(Event::StateMissing);
         };
-        let error = self.error.take();
         let response = || error.clone().unwrap_or_else(error_response);
         let verdict = self
             .filter

@@ -171,10 +171,14 @@ struct Stream {
     phase: Phase,
     /// As they arrived: Envoy forgets them when it has sent them on.
     request_headers: Headers,
+    /// Bytes of the request's body so far.
+    request_size: usize,
     request: Option<Box<Request>>,
     /// What restores the client's body, on the edge: until the answer is accepted, and in a request
     /// that is back.
     original: Option<KeptBody>,
+    /// Whether a request that is back has no body.
+    is_back_without_body: bool,
     /// While the request waits for Redis: what it has been through, and what it waits for until that
     /// is queued.
     retry_state: Option<Box<RetryState>>,
@@ -186,13 +190,11 @@ struct Stream {
     scan: Option<Box<ResponseScan>>,
     /// The chunk of the response's body that is being looked at, once it has been read.
     chunk: Option<Vec<u8>>,
-    /// Bytes that Envoy holds of the request's body, then of the response's, and whether they are
-    /// the last ones.
+    /// Bytes that Envoy holds of the response's body, and whether they are the last ones.
     chunk_size: usize,
     complete: bool,
-    failure: Option<Failure>,
-    /// An error under a success status.
-    error: Option<ErrorResponse>,
+    /// Why the attempt has failed, with an error under a success status.
+    failed: Option<(Failure, Option<ErrorResponse>)>,
     error_headers: Vec<(&'static str, String)>,
     next_attempt: Option<Box<RetryState>>,
     retry_wait: Duration,
@@ -213,8 +215,10 @@ impl Stream {
             filter,
             phase: Phase::New,
             request_headers: Headers::default(),
+            request_size: 0,
             request: None,
             original: None,
+            is_back_without_body: false,
             retry_state: None,
             awaited: None,
             probe: None,
@@ -224,8 +228,7 @@ impl Stream {
             chunk: None,
             chunk_size: 0,
             complete: false,
-            failure: None,
-            error: None,
+            failed: None,
             error_headers: Vec::new(),
             next_attempt: None,
             retry_wait: Duration::ZERO,

@@ -46,11 +46,11 @@ impl Stream {
     /// `size` is that of all of the body that Envoy holds.
     pub(super) fn on_request_body(&mut self, size: usize, complete: bool) -> Action {
         // What is refused is discarded as it comes.
-        let discarded = if self.phase == Phase::Refusing { self.chunk_size } else { 0 };
-        self.chunk_size = size.saturating_add(discarded);
+        let discarded = if self.phase == Phase::Refusing { self.request_size } else { 0 };
+        self.request_size = size.saturating_add(discarded);
         // Where the edge keeps a body for a retry, Envoy's own limit is above this one.
         let has_limit = matches!(self.phase, Phase::AwaitBody | Phase::Refusing);
-        let is_too_large = has_limit && self.chunk_size as u64 > self.max_body_bytes();
+        let is_too_large = has_limit && self.request_size as u64 > self.max_body_bytes();
         self.step(if is_too_large { Event::BodyTooLarge } else { Event::RequestBody { complete } })
     }
 

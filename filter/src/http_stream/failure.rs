@@ -12,7 +12,7 @@ use llm_balancer_router::{
 use super::Stream;
 use super::again;
 use super::request::set_response_header;
-use crate::hostcalls::{Action, BufferType, MapType};
+use crate::hostcalls::{Action, BufferType, Detail, MapType, response_flags};
 use crate::{hostcalls, retry_store};
 
 /// The status of the edge's answer where a response has broken off.
@@ -195,15 +195,10 @@ impl Stream {
     }
 }
 
-/// Envoy's response flags of this stream.
-pub(super) fn response_flags() -> u64 {
-    hostcalls::number_property("response\0flags").unwrap_or_default()
-}
-
 /// Envoy's words for what is wrong: `connection_refused`, a TLS error.
 fn detail() -> Option<String> {
-    let text = |path| hostcalls::property(path).filter(|text| !text.is_empty());
-    let detail = text("upstream\0transport_failure_reason").or_else(|| text("response\0code_details"))?;
+    let text = |what| hostcalls::detail(what).filter(|text| !text.is_empty());
+    let detail = text(Detail::TransportFailure).or_else(|| text(Detail::Response))?;
     Some(String::from_utf8_lossy(&detail).into_owned())
 }
 

@@ -5,10 +5,9 @@ use std::time::Duration;
 use llm_balancer_router::stream::{Checked, Event, Phase, Status};
 use llm_balancer_router::{Failure, Reference, StreamEnd, response_check};
 
-use super::failure::response_flags;
 use super::request::{CALL_ID, set_response_header};
 use super::{Stream, write_log};
-use crate::hostcalls::{self, Action, BufferType, MapType};
+use crate::hostcalls::{self, Action, BufferType, MapType, response_flags};
 use crate::response_scan::ResponseScan;
 
 /// Before the headers Envoy has the same limit, and its answer is better than a closed stream. But

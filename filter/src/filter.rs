@@ -20,7 +20,7 @@ pub(crate) struct Filter {
     pub(crate) role: Role,
     pub(crate) decider: Decider,
     pub(crate) redis: Redis,
-    version: Version,
+    version: ConfigVersion,
     deregistration: Cell<Deregistration>,
 }
 
@@ -39,13 +39,13 @@ enum Deregistration {
 
 /// Orders the configurations of a VM: the revision where the renderer counts them, then Envoy's id
 /// of the root context, which increases.
-type Version = (u32, u32);
+type ConfigVersion = (u32, u32);
 
 thread_local! {
     /// Id of this VM in shared data. A VM that replaces it has another.
     static VM: Cell<Option<u32>> = const { Cell::new(None) };
     /// The configurations of this VM that Envoy has not dropped yet: several during a reload.
-    static VERSIONS: RefCell<Vec<Version>> = const { RefCell::new(Vec::new()) };
+    static VERSIONS: RefCell<Vec<ConfigVersion>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Ticks from the last exchange to deregistration: calls on their way arrive before.
@@ -68,7 +68,7 @@ impl Filter {
         let router = SharedRouter::get(kind, vm, || read_config(file))?;
         #[cfg(target_family = "wasm")]
         crate::allocator::expect_bodies(router.config().server.max_body_bytes);
-        let revision = router.announce();
+        let revision = router.register();
         let filter = Self {
             role,
             redis: Redis::new(vm, root, router.config()),
@@ -93,7 +93,7 @@ impl Filter {
         }
         let is_heartbeat = self.decider.timers.is_heartbeat(uptime);
         if is_heartbeat {
-            self.decider.router.beat(uptime);
+            self.decider.router.on_heartbeat(uptime);
             if self.role.is_edge() && self.is_replaced() {
                 metrics::flush(&series(names::REPLACED_SECONDS, &[]), Change::Add(1));
             }

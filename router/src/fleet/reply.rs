@@ -155,18 +155,16 @@ fn apply(
     states: &mut DeploymentStates,
     moment: &Moment<'_>,
 ) -> Option<ReplyEffect> {
-    if let Part::FindOrigin { reference } = part {
-        return origin_call::apply(reference, reply, |id| settings.index(id), states, moment);
-    }
-    let reply = Items::of(reply);
+    let items = Items::of(reply);
     match part {
-        Part::Setup | Part::Deregister | Part::Wait | Part::PublishOrigin | Part::FindOrigin { .. } => {
-            Some(ReplyEffect::None)
-        }
-        Part::Presence { turn } => presence_call::apply(turn, &reply, moment),
+        Part::Setup | Part::Deregister | Part::Wait | Part::PublishOrigin => Some(ReplyEffect::None),
+        Part::Presence { turn } => presence_call::apply(turn, &items, moment),
         Part::Lease { index, minute, is_acquire } => {
-            lease_call::apply((index, minute, is_acquire), &reply, states, moment)
+            lease_call::apply((index, minute, is_acquire), &items, states, moment)
         }
-        Part::Exchange { index } => exchange_call::apply(index, &reply, states, moment),
+        Part::Exchange { index } => exchange_call::apply(index, &items, states, moment),
+        Part::FindOrigin { reference } => {
+            origin_call::apply(reference, reply, |id| settings.index(id), states, moment)
+        }
     }
 }

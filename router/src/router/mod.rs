@@ -188,7 +188,7 @@ impl Router {
 impl Router {
     /// The headers of a request have arrived. `end_of_stream` means that no body follows.
     pub fn on_request_headers(&self, headers: &Headers, end_of_stream: bool) -> Arrival {
-        request_headers::on_request_headers(&self.config, &self.groups, self.allowed, headers, end_of_stream)
+        request_headers::on_request_headers(self, headers, end_of_stream)
     }
 
     /// A request is complete. `retry_state` is what its last attempt left, and `None` in the first

@@ -49,8 +49,8 @@ pub use random::{Random, SplitMix};
 pub use request::references::{Reference, ReferenceScan};
 pub use request::{Refusal, Request};
 pub use router::{
-    Arrival, ERROR_HEADERS, ErrorResponse, NeedsLease, NeedsOrigin, ResponseSummary, Router, Sending, Step,
-    StreamEnd, Verdict, sends_body, wire,
+    Arrival, Awaited, ERROR_HEADERS, ErrorResponse, ResponseSummary, Router, Sending, Step, StreamEnd,
+    Verdict, sends_body, wire,
 };
 pub use state::amount::Amount;
 pub use state::heartbeats::HEARTBEAT;

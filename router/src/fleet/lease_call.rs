@@ -2,7 +2,7 @@
 //! back what it does not use.
 
 use crate::fleet::call::{Part, Pipeline, text};
-use crate::fleet::effect::{Effect, Items};
+use crate::fleet::reply_effect::{Items, ReplyEffect};
 use crate::fleet::script::{Script, script};
 use crate::state::amount::Amount;
 use crate::state::deployment_states::DeploymentStates;
@@ -128,7 +128,7 @@ pub(super) fn apply(
     reply: &Items<'_>,
     states: &mut DeploymentStates,
     moment: &Moment<'_>,
-) -> Option<Effect> {
+) -> Option<ReplyEffect> {
     let granted = Amount { requests: reply.number(0)?, tokens: reply.number(1)? };
     let remaining = Amount { requests: reply.number(2)?, tokens: reply.number(3)? };
     let (epoch_state, unused_elsewhere) = (reply.number(4)?, reply.number(5)? == 1);
@@ -140,7 +140,7 @@ pub(super) fn apply(
         });
     }
     if epoch_state != 0 {
-        return Some(Effect::Lost);
+        return Some(ReplyEffect::Lost);
     }
     states.change(index, moment.now, moment.store, |record, _| {
         let lease = &mut record.lease;
@@ -157,8 +157,8 @@ pub(super) fn apply(
         Some(())
     });
     if granted == Amount::default() {
-        return Some(Effect::None);
+        return Some(ReplyEffect::None);
     }
     states.note_release(index, moment.now, moment.store);
-    Some(Effect::Granted)
+    Some(ReplyEffect::Resumes)
 }

@@ -72,14 +72,12 @@ pub fn classify(error: &ProviderError<'_>) -> Classified {
     let model = Some(error.model).filter(|_| error.is_wildcard);
     let messages: Vec<String> = body.messages.iter().map(|message| unquoted(message, model)).collect();
     let class = |status| ParsedError { error, status, body: &body, messages: &messages }.class();
-    let class = match (error.status, body.status()) {
-        (status @ 300.., _) => class(status),
-        (_, Some(own)) => class(own),
-        // Codes and phrases decide. Without any, it is like a 500.
-        (_, None) if codes::names_the_request(&body) => class(400),
-        (_, None) => Some(class(400))
+    let class = match (error.status, body.status(), codes::status(&body)) {
+        (status @ 300.., ..) | (_, Some(status), _) | (_, _, Some(status @ ..500)) => class(status),
+        // Codes and phrases decide. Without any, it is the server's.
+        (.., status) => Some(class(400))
             .filter(|class| *class != ErrorClass::InvalidRequest)
-            .unwrap_or_else(|| class(500)),
+            .unwrap_or_else(|| class(status.unwrap_or(500))),
     };
     Classified { class, retry_after: body.retry_after }
 }

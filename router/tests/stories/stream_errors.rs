@@ -9,6 +9,7 @@ const FILTERED: &str = r#"data: {"error":{"message":"The response was filtered d
 const TOO_LONG: &str = r#"data: {"error":{"message":"This model's maximum context length is 4096 tokens.","type":"BadRequestError","code":400}}"#;
 const INVALID: &str = r#"data: {"object":"error","message":"guided decoding failed: invalid grammar","type":"BadRequestError","param":null,"code":400}"#;
 const INVALID_PROMPT: &str = "event: response.failed\ndata: {\"type\":\"response.failed\",\"response\":{\"id\":\"resp_1\",\"status\":\"failed\",\"error\":{\"code\":\"invalid_prompt\",\"message\":\"Your prompt was flagged as potentially violating our usage policy.\"}}}";
+const BAD_IMAGE: &str = "event: response.failed\ndata: {\"type\":\"response.failed\",\"response\":{\"id\":\"resp_1\",\"status\":\"failed\",\"error\":{\"code\":\"invalid_image_format\",\"message\":\"You uploaded an unsupported image.\"}}}";
 const RATE_LIMITED: &str = r#"data: {"error":{"message":"Rate limit reached.","code":429,"retry_after":60}}"#;
 const NO_QUOTA: &str = r#"data: {"error":{"message":"You exceeded your current quota.","type":"insufficient_quota","code":"insufficient_quota"}}"#;
 const OVERLOADED: &str = "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"Overloaded\"}}";
@@ -36,6 +37,7 @@ fn an_error_in_mid_stream_cools_a_deployment_down_by_its_class() {
         (TOO_LONG, "context_window", 20, true),
         (INVALID, "invalid_request", 20, true),
         (INVALID_PROMPT, "content_policy", 20, true),
+        (BAD_IMAGE, "invalid_request", 20, true),
         (RATE_LIMITED, "rate_limit", 1, false),
         (NO_QUOTA, "account", 1, false),
         (OVERLOADED, "rate_limit", 1, false),

@@ -181,6 +181,8 @@ const SIZE: &[Phrase] = &[
     // Anthropic, of prompts above 200,000 tokens.
     ("extra usage is required for long context", ""),
     ("long context beta is not yet available", ""),
+    // OpenRouter, of a key with little credit.
+    ("prompt tokens limit exceeded", ""),
 ];
 
 const MODEL: &[Phrase] = &[
@@ -321,7 +323,13 @@ pub(super) fn says_no_permission(texts: &[String]) -> bool {
 
 /// Whether the request alone is above a limit of the account.
 pub(super) fn says_too_large(messages: &[String]) -> bool {
-    messages.iter().any(|message| any(message, SIZE))
+    messages.iter().any(|message| any(message, SIZE) || affords_less(message))
+}
+
+/// OpenRouter's words where a smaller `max_tokens` would be served; with 0, none would.
+fn affords_less(message: &str) -> bool {
+    let (_, tokens) = message.split_once("can only afford ").unwrap_or_default();
+    tokens.starts_with(|first: char| matches!(first, '1'..='9'))
 }
 
 fn any(message: &str, phrases: &[Phrase]) -> bool {

@@ -26,6 +26,7 @@ use std::time::Duration;
 
 use super::error_body::ErrorBody;
 use super::error_class::ErrorClass;
+use super::named_wait::named_wait;
 use super::phrases;
 use super::unquoted::unquoted;
 
@@ -79,7 +80,12 @@ pub fn classify(error: &ProviderError<'_>) -> Classified {
             .filter(|class| *class != ErrorClass::InvalidRequest)
             .unwrap_or_else(|| class(status.unwrap_or(500))),
     };
-    Classified { class, retry_after: body.retry_after }
+    let in_words = || messages.iter().filter_map(|message| named_wait(message)).max();
+    let retry_after = match class {
+        ErrorClass::RateLimit => body.retry_after.or_else(in_words),
+        _ => body.retry_after,
+    };
+    Classified { class, retry_after }
 }
 
 /// A response whose body was read.

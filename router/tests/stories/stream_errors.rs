@@ -7,6 +7,7 @@ use wasm_bindgen_test::wasm_bindgen_test as story;
 /// Errors as providers write them in the middle of a stream.
 const FILTERED: &str = r#"data: {"error":{"message":"The response was filtered due to the prompt triggering Azure OpenAI's content management policy.","type":null,"param":"prompt","code":"content_filter","status":400}}"#;
 const TOO_LONG: &str = r#"data: {"error":{"message":"This model's maximum context length is 4096 tokens.","type":"BadRequestError","code":400}}"#;
+const LLAMA_CPP: &str = r#"error: {"code":400,"message":"the request exceeds the available context size","type":"invalid_request_error"}"#;
 const INVALID: &str = r#"data: {"object":"error","message":"guided decoding failed: invalid grammar","type":"BadRequestError","param":null,"code":400}"#;
 const INVALID_PROMPT: &str = "event: response.failed\ndata: {\"type\":\"response.failed\",\"response\":{\"id\":\"resp_1\",\"status\":\"failed\",\"error\":{\"code\":\"invalid_prompt\",\"message\":\"Your prompt was flagged as potentially violating our usage policy.\"}}}";
 const BAD_IMAGE: &str = "event: response.failed\ndata: {\"type\":\"response.failed\",\"response\":{\"id\":\"resp_1\",\"status\":\"failed\",\"error\":{\"code\":\"invalid_image_format\",\"message\":\"You uploaded an unsupported image.\"}}}";
@@ -36,6 +37,7 @@ fn an_error_in_mid_stream_cools_a_deployment_down_by_its_class() {
     for (event, class, times, serves_on) in [
         (FILTERED, "content_policy", 20, true),
         (TOO_LONG, "context_window", 20, true),
+        (LLAMA_CPP, "context_window", 20, true),
         (INVALID, "invalid_request", 20, true),
         (INVALID_PROMPT, "content_policy", 20, true),
         (BAD_IMAGE, "invalid_request", 20, true),

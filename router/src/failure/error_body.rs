@@ -87,6 +87,13 @@ impl ErrorBody {
         self.status().or_else(|| codes::status(self))
     }
 
+    /// Whether the status that fits follows from this code alone.
+    pub fn follows_from(&self, code: &str) -> bool {
+        let mut alone = Self::default();
+        alone.code(&json::quoted(code), 0);
+        !alone.codes.is_empty() && alone.fitting_status() == self.fitting_status()
+    }
+
     fn value(&mut self, text: &str, depth: u32) {
         if depth > MAX_DEPTH {
             return;

@@ -48,7 +48,7 @@ const CODES: [(&str, u16, ErrorClass); 39] = [
 ];
 
 /// The forms of an error with this code.
-fn forms(code: &str) -> [String; 4] {
+fn forms(code: &str) -> [String; 6] {
     let error = format!(r#"{{"code":"{code}","message":"m"}}"#);
     let response = format!(r#"{{"id":"r","status":"failed","error":{error},"output":[]}}"#);
     let created =
@@ -60,6 +60,10 @@ fn forms(code: &str) -> [String; 4] {
         response,
         format!("data: {{\"error\":{{\"type\":\"{code}\",\"message\":\"m\"}}}}\n\n"),
         format!("event: error\ndata: {{\"type\":\"error\",\"error\":{error}}}\n\n"),
+        format!(
+            "event: error\ndata: {{\"type\":\"error\",\"code\":\"{code}\",\"message\":\"m\",\"param\":null,\"sequence_number\":3}}\n\n"
+        ),
+        format!(r#"{{"error":"m","code":"{code}"}}"#),
     ]
 }
 
@@ -81,5 +85,31 @@ fn the_status_and_the_class_of_an_error_follow_from_one_code() {
             };
             assert_eq!(classify(&error).class, class, "{form}");
         }
+    }
+}
+
+#[test]
+fn an_error_that_lacks_the_apis_shape_keeps_its_code_and_its_parameter() {
+    const QUOTA: &str = "insufficient_quota";
+    const OVERLOADED: &str = "server_is_overloaded";
+    for (error, kind, code, param) in [
+        (
+            r#"{"type":"error","code":"context_length_exceeded","message":"m","param":"input"}"#,
+            "invalid_request_error",
+            "context_length_exceeded",
+            Some("input"),
+        ),
+        (r#"{"type":"error","code":"insufficient_quota","message":"m","param":null}"#, QUOTA, QUOTA, None),
+        (r#"{"type":"error","code":"server_is_overloaded","message":"m"}"#, OVERLOADED, OVERLOADED, None),
+        (r#"{"error":"m","code":"model_not_found"}"#, "invalid_request_error", "model_not_found", None),
+        (r#"{"error":"m","code":"Throttling.\"Rate\""}"#, "rate_limit_error", "Throttling.\"Rate\"", None),
+        // The status decides about the class, so it stays where it does not follow from the code.
+        (r#"{"error":"m","code":"E17","status":404}"#, "invalid_request_error", "404", None),
+        (r#"{"error":"m","code":""}"#, "internal_server_error", "502", None),
+        (r#"{"error":"m"}"#, "internal_server_error", "502", None),
+    ] {
+        let (_, found) = failed(checked("/chat/completions", &[], error.as_bytes(), true), error);
+        let found = (found["type"].as_str(), found["code"].as_str(), found["param"].as_str());
+        assert_eq!(found, (Some(kind), Some(code), param), "{error}");
     }
 }

@@ -64,7 +64,7 @@ fn has_message(data: &str) -> bool {
     message().is_some()
 }
 
-/// The error in the shape of an API.
+/// The error in the shape of an API, with the provider's own code and parameter, which clients read.
 fn reshaped(wire: Wire, read: &ErrorBody, data: &str, status: u16) -> String {
     const MAX_CHARS: usize = 2000;
     let message = match read.messages.first() {
@@ -73,5 +73,11 @@ fn reshaped(wire: Wire, read: &ErrorBody, data: &str, status: u16) -> String {
         None => data,
     };
     let message: String = message.chars().take(MAX_CHARS).collect();
-    error_body(wire, status, (error_type(status), None), None, &message)
+    let object = Object::parse(data.as_bytes()).ok();
+    let own = |key| object.as_ref()?.present(key).and_then(json::string);
+    let code = own("code").filter(|code| read.follows_from(code));
+    // OpenAI's type of these is the code.
+    let kind = code.as_deref().filter(|code| status >= 500 || *code == "insufficient_quota");
+    let kind = (kind.unwrap_or_else(|| error_type(status)), code.as_deref());
+    error_body(wire, status, kind, own("param").as_deref(), &message)
 }

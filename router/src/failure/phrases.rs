@@ -35,6 +35,8 @@ const CONTEXT: &[Phrase] = &[
     ("maximum model length", ""),
     ("max_model_len", ""),
     ("max_seq_len", ""),
+    // vLLM: what a prompt above the context leaves.
+    ("max_tokens must be at least 1, got -", ""),
     ("input is too long", ""),
     ("input too long", ""),
     ("input is too large to process", ""),
@@ -272,6 +274,9 @@ const OPERATION: &[Phrase] = &[
     ("no endpoints found that support", ""),
     // LM Studio, with status 200.
     ("unexpected endpoint or method", ""),
+    // Anthropic, Bedrock: a beta of the header, which another server of the API may have.
+    ("unexpected value(s) §", "for the § header"),
+    ("invalid beta flag", ""),
 ];
 
 /// An id that another deployment may know.

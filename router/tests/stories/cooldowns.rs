@@ -44,14 +44,17 @@ fn a_rate_limited_deployment_is_skipped_while_it_cools_down() {
 #[story(unsupported = test)]
 fn a_limit_whose_time_is_in_the_body_alone_cools_for_that_time() {
     const GOOGLE: &str = r#"[{"error":{"code":429,"status":"RESOURCE_EXHAUSTED","message":"Quota exceeded.","details":[{"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"34s"}]}}]"#;
-    let mut world = world(&["paris", "oslo"], "");
-    fail(&mut world, "paris", Answer::Error(429, GOOGLE));
-    world.wait(33.9);
-    assert_eq!(serving(&mut world, 30), ["oslo"]);
-    world.wait(0.1);
-    assert_eq!(serving(&mut world, 30), ["oslo", "paris"]);
-    let response = self::world(&["paris"], "").chat("g", "", |_| Answer::Error(429, GOOGLE));
-    assert_eq!((response.body.as_str(), response.header("retry-after")), (GOOGLE, Some("34")));
+    const AZURE: &str = r#"{"error":{"code":"429","message":"Requests to the ChatCompletions_Create Operation have exceeded the token rate limit of your current pricing tier. Please retry after 34 seconds."}}"#;
+    for body in [GOOGLE, AZURE] {
+        let mut world = world(&["paris", "oslo"], "");
+        fail(&mut world, "paris", Answer::Error(429, body));
+        world.wait(33.9);
+        assert_eq!(serving(&mut world, 30), ["oslo"]);
+        world.wait(0.1);
+        assert_eq!(serving(&mut world, 30), ["oslo", "paris"]);
+        let response = self::world(&["paris"], "").chat("g", "", |_| Answer::Error(429, body));
+        assert_eq!((response.body.as_str(), response.header("retry-after")), (body, Some("34")));
+    }
 }
 
 /// Errors as providers write them.

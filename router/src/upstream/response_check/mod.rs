@@ -245,6 +245,8 @@ fn has_part(content_type: &str, parts: &[&str]) -> bool {
 #[cfg(test)]
 mod choice_tests;
 #[cfg(test)]
+mod code_tests;
+#[cfg(test)]
 mod list_tests;
 #[cfg(test)]
 mod tests;

@@ -134,8 +134,15 @@ impl ResolveContext<'_, '_, '_> {
         let location = location.unwrap_or_else(|| "us-central1".to_owned());
         let host = match location.as_str() {
             "global" => "https://aiplatform.googleapis.com".to_owned(),
+            // Several regions, such as `eu`.
+            _ if !location.contains('-') => format!("https://aiplatform.{location}.rep.googleapis.com"),
             _ => format!("https://{location}-aiplatform.googleapis.com"),
         };
+        if ADVISES && location != "global" && formats::is_in_global_alone(self.written) {
+            let message =
+                "LiteLLM sends requests for this model to the location global, which alone serves it";
+            self.warn("model", message, "set vertex_location: global");
+        }
         let given = self.base_or(&["VERTEXAI_API_BASE", "VERTEX_API_BASE"]);
         let mut base = self.parse(&given.unwrap_or(host))?;
         refuse_own_api(&base, "remove api_base, and set api_key to an access token")?;

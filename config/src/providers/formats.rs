@@ -46,7 +46,7 @@ fn native(provider: &Provider, name: &str) -> ResolveError {
 /// The endpoint serves Gemini and open models. Models of partners and own endpoints have other
 /// routes.
 fn vertex(name: &str) -> Result<(), ResolveError> {
-    const ROUTES: [&str; 6] = ["openai/", "gemini/", "gemma/", "bge/", "agent_engine/", "search_api"];
+    const ROUTES: [&str; 5] = ["gemini/", "gemma/", "bge/", "agent_engine/", "search_api"];
     const PARTNERS: [&str; 5] = ["mistral", "ministral", "codestral", "jamba", "ai21"];
     let begins = |with: &[&str]| with.iter().any(|beginning| name.starts_with(beginning));
     if name.starts_with("claude") || name.starts_with("anthropic/") {
@@ -55,7 +55,9 @@ fn vertex(name: &str) -> Result<(), ResolveError> {
             "write anthropic/name with an Anthropic key",
         ));
     }
-    let is_endpoint = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_digit());
+    // `openai/gpt-oss-120b-maas` is a model, and `openai/123` an endpoint of one's own.
+    let id = name.strip_prefix("openai/").unwrap_or(name);
+    let is_endpoint = !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_digit());
     if is_endpoint || begins(&ROUTES) || begins(&PARTNERS) {
         return Err(ResolveError::unsupported(
             "Vertex AI's OpenAI-compatible endpoint does not serve this model",
@@ -63,6 +65,15 @@ fn vertex(name: &str) -> Result<(), ResolveError> {
         ));
     }
     Ok(())
+}
+
+/// Whether Vertex AI serves the model in the location `global` alone, by LiteLLM's table.
+pub(super) fn is_in_global_alone(name: &str) -> bool {
+    const NAMES: [&str; 7] = [
+        "deepseek-ai/deepseek-v3.2", "deepseek-ai/deepseek-v4", "google/gemma-4-26b", "lyria-3-",
+        "qwen/qwen3-coder-480b", "qwen/qwen3-next-80b", "zai-org/glm-",
+    ];
+    NAMES.iter().any(|beginning| name.starts_with(beginning))
 }
 
 fn bedrock(written: &str) -> Result<(), ResolveError> {
@@ -145,6 +156,7 @@ mod tests {
             "azure/gpt5_series/my-gpt5",
             "vertex_ai/gemini-2.5-pro",
             "vertex_ai/meta/llama-4",
+            "vertex_ai/openai/gpt-oss-120b-maas",
             "bedrock/converse/openai.gpt-oss-120b-1:0",
             "bedrock/us-west-2/openai.gpt-oss-120b-1:0",
             "azure_ai/mistral",

@@ -89,6 +89,20 @@ fn every_provider_is_reached_where_it_speaks_openai() {
             "bearer t",
         ),
         (
+            "model: vertex_ai/gemini-2.5-pro, vertex_project: p, vertex_location: eu, api_key: t",
+            "vertex_ai",
+            "google/gemini-2.5-pro",
+            "https://aiplatform.eu.rep.googleapis.com/v1/projects/p/locations/eu/endpoints/openapi",
+            "bearer t",
+        ),
+        (
+            "model: vertex_ai/openai/gpt-oss-120b-maas, vertex_project: p, vertex_location: us, api_key: t",
+            "vertex_ai",
+            "openai/gpt-oss-120b-maas",
+            "https://aiplatform.us.rep.googleapis.com/v1/projects/p/locations/us/endpoints/openapi",
+            "bearer t",
+        ),
+        (
             "model: 'bedrock/converse/openai.gpt-oss-120b-1:0', aws_region_name: us-west-2",
             "bedrock",
             "openai.gpt-oss-120b-1:0",

@@ -84,9 +84,9 @@ fn bedrock(written: &str) -> Result<(), ResolveError> {
     const ROUTES: [&str; 6] = ["agent/", "agentcore/", "async_invoke/", "mantle/", "nova/", "nova-2/"];
     let names_arn = written.contains("arn:aws");
     let name = written.rsplit('/').next().unwrap_or(written);
-    let bare = ["us.", "eu.", "apac.", "global."].iter().find_map(|region| name.strip_prefix(region));
-    let bare = bare.unwrap_or(name);
-    let is_vendors = VENDORS.iter().any(|prefix| bare.starts_with(prefix));
+    // A profile of several regions has one more part in front: `us.`, `jp.`, `us-gov.`
+    let behind = name.split_once('.').map_or("", |(_, behind)| behind);
+    let is_vendors = VENDORS.iter().any(|prefix| name.starts_with(prefix) || behind.starts_with(prefix));
     if names_arn || is_vendors || ROUTES.iter().any(|route| written.starts_with(route)) {
         return Err(ResolveError::unsupported(
             "Bedrock's OpenAI-compatible endpoint does not serve this model",
@@ -143,6 +143,8 @@ mod tests {
             "vertex_ai/1234567890",
             "vertex_ai/mistral-large@2411",
             "bedrock/converse/us.anthropic.claude-sonnet-4",
+            "bedrock/jp.anthropic.claude-sonnet-4-5-20250929-v1:0",
+            "bedrock/us-gov.amazon.nova-pro-v1:0",
             "bedrock/arn:aws:bedrock:us-east-1:1:imported-model/abc",
             "bedrock/openai/arn:aws:bedrock:us-east-1:1:imported-model/abc",
             "bedrock/agent/A/B",

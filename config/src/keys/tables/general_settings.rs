@@ -4,10 +4,11 @@ use crate::keys::phrases::{
     ALERT_ON_METRICS, CHECK_ELSEWHERE, HEALTH, LOG_LEVEL, NO_DATABASE, NO_QUEUE, NO_UI, NO_USERS, NO_VAULT,
     REMOVE, USE_ENVIRONMENT,
 };
-use crate::keys::support::{Key, Table, applied, budget, ignored, refused};
+use crate::keys::support::{Key, Table, applied, budget, ignored, refused, without_ignored};
 
 /// Keys of `general_settings`.
-pub(crate) const GENERAL_SETTINGS: Table = Table { name: "general_settings", keys: KEYS, open: false };
+pub(crate) const GENERAL_SETTINGS: Table =
+    Table { name: "general_settings", keys: without_ignored!(KEYS), open: false };
 
 const FILE_ONLY: &str = "the file is the whole configuration; protect the gateway with master_key";
 const SPEND: &str = "has no effect: spend is not tracked";

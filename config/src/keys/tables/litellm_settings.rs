@@ -4,10 +4,11 @@ use crate::keys::phrases::{
     ALL_UNCHECKED, CACHE_IN_FRONT, CHECK_ELSEWHERE, LOG_LEVEL, METRICS, NO_CACHE, NO_CALLBACKS, NO_COSTS,
     REMOVE, UNCHECKED,
 };
-use crate::keys::support::{Key, Table, applied, budget, ignored, refused};
+use crate::keys::support::{Key, Table, applied, budget, ignored, refused, without_ignored};
 
 /// Keys of `litellm_settings`.
-pub(crate) const LITELLM_SETTINGS: Table = Table { name: "litellm_settings", keys: KEYS, open: false };
+pub(crate) const LITELLM_SETTINGS: Table =
+    Table { name: "litellm_settings", keys: without_ignored!(KEYS), open: false };
 
 const PASSED: &str = "has no effect: requests and responses are passed on unchanged";
 const LOGS: &str = "has no effect";

@@ -4,10 +4,11 @@ use crate::keys::phrases::{
     ALERT_ON_METRICS, ALL_UNCHECKED, CACHE_IN_FRONT, CHECK_ELSEWHERE, HEALTH, LOG_LEVEL, NO_CACHE, NO_QUEUE,
     REMOVE,
 };
-use crate::keys::support::{Key, Table, applied, budget, ignored, refused};
+use crate::keys::support::{Key, Table, applied, budget, ignored, refused, without_ignored};
 
 /// Keys of `router_settings`.
-pub(crate) const ROUTER_SETTINGS: Table = Table { name: "router_settings", keys: KEYS, open: false };
+pub(crate) const ROUTER_SETTINGS: Table =
+    Table { name: "router_settings", keys: without_ignored!(KEYS), open: false };
 
 const ONE_SERVER: &str = "remove it, and set redis_host to one server";
 

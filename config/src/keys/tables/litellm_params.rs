@@ -1,8 +1,8 @@
 //! `litellm_params`. What is not here is sent to the provider, as LiteLLM does.
 
 use crate::keys::phrases::{
-    BY_CONTENT, CACHE_IN_FRONT, CHECK_ELSEWHERE, NAME_MODEL, NO_CACHE, NO_DAY_LIMITS, NO_LOGIN, REMOVE,
-    TOKEN, UNCHANGED, UNCHECKED,
+    BY_CONTENT, CACHE_IN_FRONT, CHECK_ELSEWHERE, NAME_MODEL, NO_CACHE, NO_DAY_LIMITS, NO_LOGIN, NO_PINGS,
+    REMOVE, TOKEN, UNCHANGED, UNCHECKED, WAIT_IN_FRONT,
 };
 use crate::keys::support::{Key, Table, applied, budget, ignored, refused};
 
@@ -21,7 +21,7 @@ const KEYS: &[Key] = &[
         "additional_drop_params",
         "members to remove from the client's JSON body, also by path: `reasoning.summary`, `tools[*].strict`",
     ),
-    ignored("allow_client_keepalive_override", NO_EFFECT, REMOVE),
+    ignored("allow_client_keepalive_override", NO_PINGS, REMOVE),
     applied("allowed_openai_params", "parameters that drop_params leaves"),
     applied("api_base", "URL of the provider"),
     applied("api_key", "the provider's key"),
@@ -76,7 +76,7 @@ const KEYS: &[Key] = &[
     applied("input_cost_per_second", SHOWN),
     applied("input_cost_per_token", "price for cost-based-routing"),
     ignored("itpm", "has no effect: input and output tokens have no separate limits", "use tpm"),
-    ignored("keepalive_seconds", NO_EFFECT, REMOVE),
+    ignored("keepalive_seconds", NO_PINGS, WAIT_IN_FRONT),
     applied("litellm_credential_name", "an item of credential_list, whose values the deployment takes"),
     refused(
         "litellm_system_prompt",

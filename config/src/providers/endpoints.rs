@@ -57,8 +57,18 @@ impl ResolveContext<'_, '_, '_> {
         }
         let display_url = base.display_url();
         // LiteLLM adds it to every base of theirs.
-        if matches!(self.provider.name, "cometapi" | "heroku" | "mistral") {
+        let name = self.provider.name;
+        // Perplexity's models of others, which it serves at `/v1/responses` alone.
+        let is_of_others = || name == "perplexity" && self.written.contains('/');
+        if matches!(name, "cometapi" | "heroku" | "mistral") || is_of_others() {
             base.end_path("/v1");
+        }
+        // LiteLLM's rule for the names of Unity Catalog, such as `system.ai.name`.
+        if name == "databricks" && self.written.matches('.').count() >= 2 {
+            base.trim_path("/serving-endpoints");
+            if base.path.is_empty() {
+                base.end_path("/ai-gateway/mlflow/v1");
+            }
         }
         let layout = match self.provider.name {
             "text-completion-openai" => Layout::TextCompletion,
@@ -258,8 +268,12 @@ impl ResolveContext<'_, '_, '_> {
     /// Cohere's rerankings, whose format clients send.
     fn cohere_rerank(&mut self) -> Result<EndpointParts, ResolveError> {
         let mut base = self.base()?;
-        for end in ["/v2", "/v1"] {
-            base.trim_path(end);
+        // A base of the older version with the route is used as it is, as in LiteLLM.
+        let is_whole = |base: &String| base.trim_end_matches('/').ends_with("/v1/rerank");
+        if !self.api_base.as_ref().is_some_and(is_whole) {
+            for end in ["/v2", "/v1"] {
+                base.trim_path(end);
+            }
         }
         let display_url = base.display_url();
         let key = self.expected_key();

@@ -17,6 +17,12 @@ pub(super) fn check(provider: &Provider, written: &str) -> Result<(), ResolveErr
         ));
     }
     match provider.protocol {
+        Protocol::OpenAi if provider.name == "perplexity" && written.starts_with("preset/") => {
+            Err(ResolveError::unsupported(
+                "a preset in place of a model is not supported",
+                "name a model, such as perplexity/openai/gpt-5.2",
+            ))
+        }
         Protocol::HuggingFace if written.starts_with("http") => Err(ResolveError::unsupported(
             "a URL as the model's name is not supported",
             "write the URL as api_base, and huggingface/name",
@@ -148,6 +154,7 @@ mod tests {
             "bedrock/arn:aws:bedrock:us-east-1:1:imported-model/abc",
             "bedrock/openai/arn:aws:bedrock:us-east-1:1:imported-model/abc",
             "bedrock/agent/A/B",
+            "perplexity/preset/pro-search",
             "azure_ai/claude-opus-4",
         ] {
             assert!(!is_served(model), "{model}");

@@ -17,7 +17,11 @@ const GEMINIS: [&str; 3] = ["safety_settings", "thinking", "top_k"];
 
 /// Whether a parameter is not sent to this provider.
 pub(super) fn is_withheld(provider: &str, key: &str) -> bool {
-    provider == "gemini" && GEMINIS.contains(&key)
+    match provider {
+        "gemini" => GEMINIS.contains(&key),
+        "databricks" => of_databricks(key).is_some(),
+        _ => false,
+    }
 }
 
 /// Warns of parameters that have no effect at a compatible API, or another one than in LiteLLM.
@@ -29,6 +33,7 @@ pub(super) fn warn(reader: &mut Reader<'_>, params: &Section<'_>, resolved: &Res
     let (advice, message): (Advice, _) = match resolved.provider {
         "ollama" | "ollama_chat" => (of_ollama, "has no effect at Ollama's OpenAI-compatible API"),
         "gemini" => (of_gemini, "is not sent: Google's OpenAI-compatible API does not know it"),
+        "databricks" => (of_databricks, "is not sent: LiteLLM makes a header of it"),
         // LiteLLM translates nothing where both are set.
         "deepseek" if params.find("thinking").is_none() => (of_deepseek, UNTRANSLATED),
         "hosted_vllm" => (of_vllm, UNTRANSLATED),
@@ -46,6 +51,10 @@ fn of_gemini(key: &str) -> Option<&'static str> {
         "thinking" => Some("use reasoning_effort"),
         _ => GEMINIS.contains(&key).then_some("remove it"),
     }
+}
+
+fn of_databricks(key: &str) -> Option<&'static str> {
+    matches!(key, "user_agent" | "databricks_user_agent").then_some("write it as user-agent in extra_headers")
 }
 
 /// LiteLLM sends `thinking` instead, enabled unless the effort is `none`.

@@ -194,7 +194,7 @@ impl RawDeployment<'_> {
         let limits = own.or(of_info).above_zero();
         limits::warn_of_zeros(reader, [params, &self.item, info]);
         shown::warn(reader, info);
-        let mut defaults = params::defaults(reader, params);
+        let mut defaults = params::defaults(reader, params, resolved.provider);
         let missing = |member: &&Member| defaults.iter().all(|own| own.key != member.key);
         let added: Vec<Member> = file.members.iter().filter(missing).cloned().collect();
         defaults.extend(added);

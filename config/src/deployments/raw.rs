@@ -202,7 +202,7 @@ impl RawDeployment<'_> {
         let limit_members = [("rpm", own.rpm), ("tpm", own.tpm)];
         let request_timeout = reader.seconds(params, "request_timeout");
         let (drop_params, drop_paths) = drop_path::read(reader, params);
-        let drops = reader.bool(params, "drop_params") == Some(true) || file.drop_params;
+        let drops = reader.drop_params(params) == Some(true) || file.drop_params;
         let allowed = reader.strings(params, "allowed_openai_params").unwrap_or_default();
         let base_model = [info, params].into_iter().find_map(|section| modes::text(section, "base_model"));
         Deployment {

@@ -55,6 +55,11 @@ impl ResolveContext<'_, '_, '_> {
             let advice = format!("write model: azure/{}", self.written);
             self.warn("api_base", message, &advice);
         }
+        if ADVISES && base.path.split('/').any(|part| part == "anthropic") {
+            let message = "address of Anthropic's API, where chats in OpenAI's format fail";
+            let advice = "add llm_balancer: {wire: anthropic}, and let clients use /v1/messages";
+            self.warn("api_base", message, advice);
+        }
         let display_url = base.display_url();
         // LiteLLM adds it to every base of theirs.
         let name = self.provider.name;

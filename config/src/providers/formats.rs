@@ -35,6 +35,13 @@ pub(super) fn check(provider: &Provider, written: &str) -> Result<(), ResolveErr
     }
 }
 
+/// A model whose prompt LiteLLM gets from a store.
+pub(super) fn stored_prompt(name: &str) -> ResolveError {
+    let advice =
+        if ADVISES { format!("write openai/{name}, or another provider's model") } else { String::new() };
+    ResolveError::unsupported("stored prompts are not supported", advice)
+}
+
 fn native(provider: &Provider, name: &str) -> ResolveError {
     let advice = match provider.name {
         _ if !ADVISES => String::new(),
@@ -42,6 +49,7 @@ fn native(provider: &Provider, name: &str) -> ResolveError {
             let message = "choosing the model by the content of the request is not supported";
             return ResolveError::unsupported(message, "name the model in the request");
         }
+        "dotprompt" => return stored_prompt(name),
         "vllm" => format!("write hosted_vllm/{name} with the api_base of a vLLM server"),
         "openai_like" | "custom" => format!("write openai/{name}"),
         _ => IN_FRONT.to_owned(),

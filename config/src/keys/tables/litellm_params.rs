@@ -14,6 +14,7 @@ const BEDROCK_KEY: &str = "set api_key, or AWS_BEARER_TOKEN_BEDROCK, to a Bedroc
 const NO_EFFECT: &str = "has no effect here";
 const NO_GOOGLE_LOGIN: &str = "has no effect: no token is fetched from Google";
 const GOOGLE_TOKEN: &str = "set api_key to an access token, or let Envoy's gcp_authn filter add one";
+const NO_KEY_LIMITS: &str = "has no effect: clients have no keys of their own, and no limits";
 const SHOWN: &str = "price, shown in listings";
 
 const KEYS: &[Key] = &[
@@ -63,6 +64,8 @@ const KEYS: &[Key] = &[
     applied("cooldown_time", "seconds of cooldown; 0 disables it"),
     applied("custom_llm_provider", "the provider, instead of the prefix of the model"),
     ignored("daily_reset_time", NO_DAY_LIMITS, "use rpm and tpm"),
+    ignored("default_api_key_rpm_limit", NO_KEY_LIMITS, "use rpm"),
+    ignored("default_api_key_tpm_limit", NO_KEY_LIMITS, "use tpm"),
     applied("drop_params", "as litellm_settings.drop_params, for this deployment"),
     applied("extra_body", "merged into the body; overrides OpenAI's parameters of the client, and no others"),
     applied("extra_headers", "added to every request to the provider"),

@@ -2,6 +2,7 @@
 //! OpenAI-compatible ones, which are used here, Ollama's passes over them, and Google's refuses the
 //! request. Those of reasoning that DeepSeek and vLLM name otherwise are sent as they are.
 
+use crate::config::Layout;
 use crate::diagnostics::ADVISES;
 use crate::providers::Resolved;
 use crate::values::{Reader, Section};
@@ -34,6 +35,9 @@ pub(super) fn warn(reader: &mut Reader<'_>, params: &Section<'_>, resolved: &Res
         "ollama" | "ollama_chat" => (of_ollama, "has no effect at Ollama's OpenAI-compatible API"),
         "gemini" => (of_gemini, "is not sent: Google's OpenAI-compatible API does not know it"),
         "databricks" => (of_databricks, "is not sent: LiteLLM makes a header of it"),
+        _ if matches!(resolved.endpoint.layout, Layout::Anthropic | Layout::Messages) => {
+            (of_messages, "is not sent with /v1/messages, for which LiteLLM translates it")
+        }
         // LiteLLM translates nothing where both are set.
         "deepseek" if params.find("thinking").is_none() => (of_deepseek, UNTRANSLATED),
         "hosted_vllm" => (of_vllm, UNTRANSLATED),
@@ -55,6 +59,11 @@ fn of_gemini(key: &str) -> Option<&'static str> {
 
 fn of_databricks(key: &str) -> Option<&'static str> {
     matches!(key, "user_agent" | "databricks_user_agent").then_some("write it as user-agent in extra_headers")
+}
+
+/// LiteLLM sends both instead, by the model.
+fn of_messages(key: &str) -> Option<&'static str> {
+    (key == "reasoning_effort").then_some("write output_config: {effort: ..}, or thinking")
 }
 
 /// LiteLLM sends `thinking` instead, enabled unless the effort is `none`.

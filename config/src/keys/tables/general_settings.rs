@@ -114,7 +114,10 @@ const KEYS: &[Key] = &[
     refused("key_management_system", NO_VAULT, USE_ENVIRONMENT),
     refused("litellm_jwtauth", OPEN_DOOR, "verify tokens in front of this gateway"),
     applied("litellm_key_header_name", "one more header for the key of clients"),
-    applied("master_key", "required on all routes but liveliness and readiness; LITELLM_MASTER_KEY if unset"),
+    applied(
+        "master_key",
+        "required on all routes but liveliness and readiness; LITELLM_MASTER_KEY if unset; a placeholder such as sk-replace-me is refused",
+    ),
     budget("max_budget"),
     refused(
         "max_in_flight_requests_per_worker",

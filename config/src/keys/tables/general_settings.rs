@@ -173,7 +173,7 @@ const KEYS: &[Key] = &[
     ignored("use_client_credentials_pass_through_routes", "has no effect: no pass-through routes", REMOVE),
     ignored("use_google_kms", NO_VAULT, USE_ENVIRONMENT),
     ignored("use_redis_transaction_buffer", NO_DATABASE, REMOVE),
-    ignored("use_x_forwarded_for", "has no effect: client addresses are not used", REMOVE),
+    ignored("use_x_forwarded_for", "has no effect: the access log has the address of the connection", REMOVE),
     ignored("user_api_key_cache_ttl", NO_DATABASE, REMOVE),
     ignored("user_header_mappings", NO_USERS, REMOVE),
     ignored("user_header_name", NO_USERS, REMOVE),

@@ -136,6 +136,8 @@ async fn load_balancers_are_told_before_the_door_closes() {
     assert_eq!(client.get("/health/readiness").await.status, 200);
     balancer.signal(Signal::SIGTERM);
     assert!(eventually(async || client.get("/health/readiness").await.status == 503).await);
+    let refused = client.get("/health/readiness").await;
+    assert!(refused.text().contains("is draining"), "{}", refused.text());
     // A client that does not know yet is served, on a connection that ends with the answer.
     let reply = Client::new(balancer.port).chat("gpt").await;
     assert_eq!((reply.status, reply.header("connection")), (200, Some("close")));

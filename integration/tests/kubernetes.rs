@@ -154,3 +154,14 @@ fn the_configuration_in_the_manifests_is_usable() {
     );
     assert!(usable, "{said}");
 }
+
+#[test]
+fn the_secret_of_the_manifests_is_refused_until_its_master_key_is_replaced() {
+    let objects = deployed();
+    let one = |kind: &str| objects.iter().find(|object| object["kind"] == kind).unwrap();
+    let secret = one("Secret")["stringData"].as_object().unwrap();
+    let shipped: Vec<_> = secret.iter().map(|(name, value)| (&**name, value.as_str().unwrap())).collect();
+    let config = one("ConfigMap")["data"]["config.yaml"].as_str().unwrap();
+    let (usable, said) = llm_balancer_integration::Balancer::check_with(config, &shipped);
+    assert!(!usable && said.contains("master_key: this is a placeholder"), "{said}");
+}

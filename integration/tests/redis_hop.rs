@@ -217,6 +217,7 @@ async fn redis_may_be_away_frozen_and_back() {
     // missing do.
     assert_eq!(commands(&balancer, PING).await.1, "");
     assert!((900..5000).contains(&asked.elapsed().as_millis()), "{:?}", asked.elapsed());
+    balancer.says("Redis is unavailable: no reply in time").await;
     redis.thaw();
     assert_answers(&balancer).await;
     redis.stop();

@@ -2,14 +2,15 @@
 
 use super::llm_balancer::LlmBalancerSettings;
 use crate::config::ServerSettings;
-use crate::diagnostics::{Path, Place};
+use crate::diagnostics::{ADVISES, Path, Place};
 use crate::values::{Reader, Secret, Section, Settings, TextKind, Unset};
 
 /// Largest request body in MiB, if unset.
 const DEFAULT_BODY_MB: u64 = 64;
 const MIB: u64 = 1 << 20;
-/// The keys in LiteLLM's documentation.
-const DOCUMENTED_KEYS: [&str; 4] = ["sk-1234", "sk-12345", "sk-123456", "sk-litellm-master-key"];
+/// The keys in LiteLLM's documentation and in this repository.
+const PUBLISHED_KEYS: [&str; 5] =
+    ["sk-1234", "sk-12345", "sk-123456", "sk-litellm-master-key", "sk-of-the-compose-file"];
 /// The variable with the master key, if the file has none.
 const MASTER_KEY: &str = "LITELLM_MASTER_KEY";
 
@@ -81,8 +82,14 @@ fn master_key_of_environment(reader: &mut Reader<'_>, place: Place) -> Option<Se
 }
 
 fn warn_if_weak(reader: &mut Reader<'_>, place: Place, path: &Path<'_>, key: Option<&Secret>) {
-    if key.is_some_and(|key| DOCUMENTED_KEYS.contains(&key.reveal()) || key.reveal().len() < 8) {
+    if ADVISES && key.is_some_and(|key| is_weak(key.reveal())) {
         let advice = "use a long random key: openssl rand -hex 32";
         reader.report.warn(place, path, "weak key", advice);
     }
+}
+
+fn is_weak(key: &str) -> bool {
+    let mut chars = key.chars();
+    let first = chars.next();
+    PUBLISHED_KEYS.contains(&key) || key.len() < 8 || chars.all(|char| Some(char) == first)
 }

@@ -99,6 +99,9 @@ impl Reader<'_> {
             return None;
         }
         self.warn_of_wrapping(text, source, place, path);
+        if ADVISES && is_unreplaced(text) {
+            return self.unreplaced(text, place, path);
+        }
         Some(Secret::new(text))
     }
 
@@ -119,6 +122,21 @@ impl Reader<'_> {
             let message = format!("{what}the value begins with \"Bearer\", which is added to it");
             self.report.warn(place, path, &message, "remove \"Bearer\" from the value");
         }
+    }
+}
+
+impl Reader<'_> {
+    /// A placeholder of an example is an error as a key of clients, since the balancer would be open
+    /// to all who know the example, and a warning as another credential, which its server refuses.
+    fn unreplaced(&mut self, text: &str, place: Place, path: &Path<'_>) -> Option<Secret> {
+        if matches!(path.last_key(), Some("master_key" | "LITELLM_MASTER_KEY")) {
+            let advice = "use a long random key: openssl rand -hex 32";
+            self.report.error(place, path, "this is a placeholder, not a key", advice);
+            return None;
+        }
+        let advice = "write the credential itself, or none if the server requires none";
+        self.report.warn(place, path, "this is a placeholder, not a credential", advice);
+        Some(Secret::new(text))
     }
 }
 
@@ -167,6 +185,16 @@ fn is_placeholder(text: &str) -> bool {
         || WORDS.contains(&first)
         || text.starts_with("sk-no")
         || text.starts_with("sk-x")
+}
+
+/// Whether a text is what examples have where a credential belongs: `sk-replace-me`, `CHANGE_ME`.
+fn is_unreplaced(text: &str) -> bool {
+    const WORDS: [&str; 9] = [
+        "changeit", "changeme", "changethis", "replaceme", "replacethis", "todo", "yourapikey", "yourkey",
+        "yourmasterkey",
+    ];
+    let text = text.to_ascii_lowercase().replace(['-', '_', ' ', '<', '>'], "");
+    WORDS.contains(&text.strip_prefix("sk").unwrap_or(&text))
 }
 
 /// Whether a header or a parameter of that name holds a credential: narrow, since a value that is

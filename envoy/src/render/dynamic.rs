@@ -149,7 +149,7 @@ impl Resources {
         const DISABLED: &str = "envoy.config.route.v3.FilterConfig";
         let refused = json!({
             "match": {"path": "/health/readiness"},
-            "direct_response": {"status": 503, "body": {"inline_string": "draining"}},
+            "direct_response": {"status": 503, "body": {"inline_string": "The balancer is draining: it serves what is in flight, and then ends."}},
             // With one hop the filter would answer that the configuration is live.
             "typed_per_filter_config": {(names::FILTER): typed(DISABLED, json!({"disabled": true}))},
         });

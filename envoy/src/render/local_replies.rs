@@ -72,7 +72,8 @@ pub(super) fn body_of(status: u16) -> Value {
     json!({"text_format_source": {"inline_string": body}, "content_type": "application/json"})
 }
 
-fn body_format(kind: &str) -> Value {
+/// The body of an error with the words of what answers.
+pub(super) fn body_format(kind: &str) -> Value {
     let body = format!(
         r#"{{"error":{{"message":"%LOCAL_REPLY_BODY%","type":"{kind}","param":null,"code":"%RESPONSE_CODE%"}}}}"#
     );

@@ -34,8 +34,9 @@ use super::upstream_cluster::{Lookup, is_name, transport_socket};
 /// rw-------
 const MODE: u32 = 0o600;
 
-/// Longer than any call of the filter: only ends what the filter has given up.
-const TIMEOUT: &str = "1s";
+/// The timeout of the filter's calls: the filter waits for half of it at least, and must be the first
+/// to give up, for it knows why.
+const TIMEOUT: &str = "2s";
 
 /// The same for calls that wait for other instances.
 const WAIT_TIMEOUT: &str = "70s";

@@ -189,9 +189,7 @@ fn notes(own: &Figures) -> Vec<String> {
     }
     notes.extend(named(own, "failures_total", ""));
     let total = |metric| own.counted.sum(metric, &[]);
-    notes.extend(
-        (total("retries_total") > 0).then(|| format!("{} retried elsewhere", total("retries_total"))),
-    );
+    notes.extend((total("retries_total") > 0).then(|| format!("{} retried", total("retries_total"))));
     notes.extend(
         (total("cooldowns_total") > 0).then(|| counted(total("cooldowns_total") as usize, "cooldown")),
     );
@@ -313,8 +311,7 @@ gpt-4o               8.1            3 98.8       0         -         -         -
   eu                 6.0   67/75    3  100       0     60/60         -         -
       limit reached
   us                 3.0   33/25    0 66.7       0         -         -         -
-      cooling down for 12 s, tpm 216/40k, rate limit 10, 9 retried elsewhere
-      1 cooldown
+      cooling down for 12 s, tpm 216/40k, rate limit 10, 9 retried, 1 cooldown
 ";
         assert_eq!(shown(&text, None).unwrap(), expected);
         assert_eq!(shown(&text, Some("gpt-4o")).unwrap(), expected);

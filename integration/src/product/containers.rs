@@ -43,8 +43,11 @@ impl Containers {
             "llm-balancer-{}",
             name.trim_start_matches('.').replace(|c: char| !c.is_alphanumeric(), "")
         );
-        let config = dir.path().join("config.yaml");
-        fs::write(&config, format!("{model_list}{SETTINGS}")).expect("the configuration can be written");
+        // A folder that the container's user may enter, unlike `dir`.
+        let config = dir.path().join("conf");
+        fs::create_dir(&config).expect("a folder for the configuration");
+        fs::write(config.join("config.yaml"), format!("{model_list}{SETTINGS}"))
+            .expect("the configuration can be written");
         let mut containers = Self { project, config, ids: HashMap::new(), _dir: dir };
         containers.compose(&["up", "--detach"]);
         for service in ["paris", "virginia", "redis"].into_iter().chain(INSTANCES) {

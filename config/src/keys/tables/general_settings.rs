@@ -125,7 +125,10 @@ const KEYS: &[Key] = &[
     refused("key_management_system", NO_VAULT, USE_ENVIRONMENT),
     refused("litellm_jwtauth", OPEN_DOOR, "verify tokens in front of this gateway"),
     applied("litellm_key_header_name", "one more header for the key of clients"),
-    applied("master_key", "required on all routes but liveliness and readiness; LITELLM_MASTER_KEY if unset"),
+    applied(
+        "master_key",
+        "required on all routes but liveliness and readiness; LITELLM_MASTER_KEY if unset; a placeholder such as sk-replace-me is refused",
+    ),
     budget("max_budget"),
     ignored("max_file_size_mb", "has no effect here", "llm_balancer.max_body_mb limits all bodies"),
     refused(
@@ -185,7 +188,7 @@ const KEYS: &[Key] = &[
     ignored("use_client_credentials_pass_through_routes", "has no effect: no pass-through routes", REMOVE),
     ignored("use_google_kms", NO_VAULT, USE_ENVIRONMENT),
     ignored("use_redis_transaction_buffer", NO_DATABASE, REMOVE),
-    ignored("use_x_forwarded_for", "has no effect: client addresses are not used", REMOVE),
+    ignored("use_x_forwarded_for", "has no effect: the access log has the address of the connection", REMOVE),
     ignored("user_api_key_cache_ttl", NO_DATABASE, REMOVE),
     ignored("user_header_mappings", NO_USERS, REMOVE),
     ignored("user_header_name", NO_USERS, REMOVE),

@@ -129,7 +129,7 @@ const KEYS: &[Key] = &[
     ignored("tag_regex", "has no effect: tags are compared whole", "use tags"),
     applied("tags", "for tag routing"),
     ignored("tenant_id", NO_LOGIN, TOKEN),
-    applied("timeout", "seconds per attempt"),
+    applied("timeout", "seconds per attempt; router_settings.timeout if unset"),
     ignored("timeout_by_service_tier", NO_EFFECT, "use timeout"),
     ignored("tpd", NO_DAY_LIMITS, "use tpm"),
     applied("tpm", "tokens per clock minute (UTC): a limit, and a weight of simple-shuffle"),

@@ -138,7 +138,10 @@ const KEYS: &[Key] = &[
     ignored("reasoning_auto_summary", PASSED, "let the client set reasoning.summary"),
     ignored("redact_messages_in_exceptions", "has no effect: messages are not logged", REMOVE),
     ignored("redact_user_api_key_info", KEYS_TEAMS, REMOVE),
-    applied("request_timeout", "seconds per attempt; overrides router_settings.timeout"),
+    applied(
+        "request_timeout",
+        "seconds per attempt; overrides router_settings.timeout (6000 if both are unset)",
+    ),
     ignored(
         "require_auth_for_metrics_endpoint",
         "has no effect: metrics are on the admin port, on loopback only",

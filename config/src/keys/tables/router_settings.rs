@@ -16,7 +16,7 @@ const KEYS: &[Key] = &[
     ignored("alerting_config", "has no effect: no alerts are sent", ALERT_ON_METRICS),
     applied(
         "allowed_fails",
-        "failures within one cooldown_time that are allowed before a deployment cools down; if unset, LiteLLM's default rule: a 429 where the group has other deployments, or more than half of a minute's requests failed",
+        "failures within one cooldown_time that are allowed before a deployment cools down; if unset, [the rule by class of failure](routing.md#cooldowns)",
     ),
     applied("allowed_fails_policy", "the same by class of failure"),
     ignored("assistants_config", "has no effect: not supported", REMOVE),
@@ -119,5 +119,5 @@ const KEYS: &[Key] = &[
     applied("stream_timeout", "seconds to the headers of a stream, and between its bytes"),
     applied("tag_filtering_match_any", "one common tag is enough (the default)"),
     applied("tag_routing_prefix", "prefix to remove from the tags of requests"),
-    applied("timeout", "seconds per attempt; litellm_settings.request_timeout overrides it"),
+    applied("timeout", "seconds per attempt, 6000 if unset; litellm_settings.request_timeout overrides it"),
 ];

@@ -36,8 +36,8 @@ impl Stream {
                     Arrived::Reply
                 }
             }
-            Arrival::Probe(deployments) => {
-                self.probe = Some(HealthProbe::new(deployments));
+            Arrival::Probe(to_probe) => {
+                self.probe = Some(HealthProbe::new(to_probe));
                 Arrived::Probe
             }
         };
@@ -217,8 +217,9 @@ impl Stream {
             return;
         };
         if let Some(report) = probe.report(filter.decider.router.config()) {
-            self.entry = Some(AccessLogEntry::new(RetryState::default(), Outcome::Success, 200));
-            self.reply = Some(Reply::ok(report));
+            let outcome = if report.status < 500 { Outcome::Success } else { Outcome::ServerError };
+            self.entry = Some(AccessLogEntry::new(RetryState::default(), outcome, report.status));
+            self.reply = Some(report);
             self.step(Event::ProbesDone);
         }
     }

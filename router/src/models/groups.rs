@@ -145,6 +145,11 @@ impl Groups {
         if resolved.leaves_stars() { Err(Unresolved::Pattern) } else { Ok(resolved) }
     }
 
+    /// The deployments that a name leads to, also one with stars; none for an unknown name.
+    pub fn members(&self, name: &str) -> Vec<usize> {
+        self.look_up(name).map_or_else(|_| Vec::new(), |resolved| resolved.pool.members.clone())
+    }
+
     fn look_up<'n>(&'n self, requested: &'n str) -> Result<Resolved<'n>, Unresolved> {
         let whole = |pool: &Arc<Pool>, name| Resolved { pool: Arc::clone(pool), captures: Vec::new(), name };
         if !self.by_name.contains_key(requested)

@@ -76,16 +76,15 @@ fn model_entry(listed: &Listed<'_>) -> String {
 }
 
 /// `GET /v1/model/info`: every deployment under its group's name, then again under each visible
-/// alias.
-pub fn model_info(config: &Config, query: &str) -> String {
-    let wanted = query_value(query, "litellm_model_id");
+/// alias; or the one deployment with this id.
+pub fn model_info(config: &Config, id: Option<&str>) -> String {
     let own = config.deployments.iter().map(|deployment| (&*deployment.group, deployment));
     let aliased = config.aliases.iter().filter(|alias| !alias.hidden).flat_map(|alias| {
         let of_target = |deployment: &&Deployment| deployment.group == alias.target;
         config.deployments.iter().filter(of_target).map(|deployment| (&*alias.name, deployment))
     });
     // With an id, the deployment is listed once, under its own group.
-    let rows: Vec<String> = match wanted.as_deref() {
+    let rows: Vec<String> = match id {
         Some(id) => own.filter(|(_, deployment)| id == &*deployment.id).map(info_row).collect(),
         None => own.chain(aliased).map(info_row).collect(),
     };

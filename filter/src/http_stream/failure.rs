@@ -180,8 +180,9 @@ impl Stream {
         attempt.detail = detail();
         let failure = if self.has_timed_out(flags) { Failure::TimedOut } else { Failure::Broken };
         if self.is_single_hop() || self.is_on_edge() {
-            self.entry =
+            let entry =
                 filter.decider.decide(|router, moment| router.on_unanswered(*attempt, failure, moment));
+            self.entry = Some(entry);
             return;
         }
         let retry_state = filter.decider.decide(|router, moment| router.on_reset(*attempt, failure, moment));

@@ -21,13 +21,15 @@ pub struct FallbackChain {
     depth: u32,
 }
 
-/// The group that could not serve.
-#[derive(Clone, Copy, Debug)]
+/// The names under which a group that could not serve has fallbacks, the best first.
+#[derive(Clone, Debug)]
 pub struct FailedGroup<'a> {
     /// The model that the client requested, or the last fallback.
     pub requested: &'a str,
-    /// The group that this resolves to.
-    pub group: &'a str,
+    /// What this stands for, if it is an alias; else the same.
+    pub target: &'a str,
+    /// The groups that this leads to, as the file names them.
+    pub groups: Vec<Arc<str>>,
 }
 
 impl FallbackChain {
@@ -39,14 +41,14 @@ impl FallbackChain {
         &mut self,
         settings: &RouterSettings,
         routing: &RoutingParams,
-        failed: FailedGroup<'_>,
+        failed: &FailedGroup<'_>,
         class: ErrorClass,
     ) -> Option<Target> {
         if routing.disable_fallbacks {
             return None;
         }
         self.visit(failed.requested);
-        self.visit(failed.group);
+        self.visit(failed.target);
         let is_deepest = u32::try_from(self.lists.len()).is_ok_and(|depth| depth >= settings.max_fallbacks);
         if !is_deepest && let Some(targets) = find(list(settings, routing, class), failed) {
             self.lists.push(targets.iter().rev().cloned().collect());
@@ -99,15 +101,20 @@ fn list<'a>(settings: &'a RouterSettings, routing: &'a RoutingParams, class: Err
     }
 }
 
-/// The fallbacks of a group: under its name, else under its name with or without a provider, else
-/// under `*`. Of several lists for a group LiteLLM takes the first, and of several for `*` the
-/// last.
-fn find<'a>(list: &'a [Fallback], failed: FailedGroup<'_>) -> Option<&'a [Target]> {
-    let names = [failed.requested, failed.group];
-    let exact = |name: &&str| list.iter().find(|fallback| *fallback.group == **name);
-    let related = |name: &&str| list.iter().find(|fallback| are_related(&fallback.group, name));
-    let star = || list.iter().rev().find(|fallback| *fallback.group == *"*");
-    let found = names.iter().find_map(exact).or_else(|| names.iter().find_map(related)).or_else(star)?;
+/// The fallbacks of a group: under one of its names, else under one with or without a provider, else
+/// under `*`, also of a wildcard `*`. Of several lists for a group LiteLLM takes the first, and of
+/// several for `*` the last.
+fn find<'a>(list: &'a [Fallback], failed: &FailedGroup<'_>) -> Option<&'a [Target]> {
+    let groups = failed.groups.iter().map(|group| &**group);
+    let names: Vec<&str> = [failed.requested, failed.target].into_iter().chain(groups).collect();
+    let is_star = |fallback: &&Fallback| *fallback.group == *"*";
+    let first = |is_of: &dyn Fn(&str, &str) -> bool| {
+        let of = |name: &&str| list.iter().find(|own| !is_star(own) && is_of(&own.group, name));
+        names.iter().find_map(of)
+    };
+    let found = first(&|own, name| own == name)
+        .or_else(|| first(&are_related))
+        .or_else(|| list.iter().rev().find(is_star))?;
     Some(&found.targets)
 }
 
@@ -162,6 +169,10 @@ mod tests {
         settings(&lists(fallbacks, "null", "null"))
     }
 
+    fn failed<'a>(requested: &'a str, target: &'a str) -> FailedGroup<'a> {
+        FailedGroup { requested, target, groups: Vec::new() }
+    }
+
     /// Every place that a request for `first` sees where all of them fail.
     fn visited(
         settings: &RouterSettings,
@@ -170,9 +181,7 @@ mod tests {
         class: ErrorClass,
     ) -> Vec<String> {
         let (mut chain, mut seen, mut name) = (FallbackChain::default(), Vec::new(), first.to_owned());
-        while let Some(target) =
-            chain.next(settings, routing, FailedGroup { requested: &name, group: &name }, class)
-        {
+        while let Some(target) = chain.next(settings, routing, &failed(&name, &name), class) {
             name = target.model.to_string();
             seen.push(name.clone());
             assert_eq!(usize::try_from(chain.depth()), Ok(seen.len()));
@@ -199,11 +208,11 @@ mod tests {
     #[test]
     fn no_group_is_tried_twice() {
         assert_eq!(all_fail(r#"[{"g": ["a", "g", "a"]}, {"a": ["g", "b"]}, {"b": ["a"]}]"#, "g"), ["a", "b"]);
-        let alias = FailedGroup { requested: "alias", group: "g" };
+        let alias = failed("alias", "g");
         let next = FallbackChain::default().next(
             &with(r#"[{"*": ["g", "alias", "a"]}]"#),
             &RoutingParams::default(),
-            alias,
+            &alias,
             ErrorClass::Server,
         );
         assert_eq!(&*next.unwrap().model, "a");
@@ -248,11 +257,11 @@ mod tests {
     fn the_name_that_was_asked_for_goes_before_what_it_stands_for() {
         let list = lists(r#"[{"g": ["of the group"]}, {"alias": ["of the alias"]}]"#, "null", "null");
         for (asked, target) in [("alias", "of the alias"), ("other", "of the group")] {
-            let names = FailedGroup { requested: asked, group: "g" };
+            let names = failed(asked, "g");
             let next = FallbackChain::default().next(
                 &settings(&list),
                 &RoutingParams::default(),
-                names,
+                &names,
                 ErrorClass::Server,
             );
             assert_eq!(&*next.unwrap().model, target);

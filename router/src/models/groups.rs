@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use llm_balancer_config::{Alias, Config, Deployment, Strategy, Wildcard, infer_provider, name_at};
 
+use crate::failure::fallback::FailedGroup;
 use crate::models::pool::{Pool, of_stored_responses, pools, routing_group, share_account};
 use crate::models::wildcard::{Specificity, fill, specificity};
 use crate::request::unresolved::Unresolved;
@@ -187,6 +188,33 @@ impl Groups {
             false if is_foreign => Unresolved::OtherProvider,
             false => Unresolved::NoMatch,
         })
+    }
+
+    /// The names under which a model that could not be served has fallbacks: its own, and that of the
+    /// group behind it. Of a routing group, also that of the group that failed: after an attempt the
+    /// one of its deployment, else each of them.
+    pub fn failed_group<'n>(
+        &'n self,
+        config: &Config,
+        requested: &'n str,
+        attempted: Option<&Deployment>,
+    ) -> FailedGroup<'n> {
+        // A name that leads nowhere has no target either.
+        let Ok(Resolved { pool, name, .. }) = self.resolve(requested) else {
+            return FailedGroup { requested, target: requested, groups: Vec::new() };
+        };
+        let mut groups = vec![Arc::clone(&pool.label)];
+        let group = |index: &usize| config.deployments.get(*index).map(|deployment| &deployment.group);
+        if pool.members.first().and_then(group) != Some(&pool.label) {
+            let all = pool.members.iter().filter_map(group).filter(|_| attempted.is_none());
+            let failed = attempted.map(|deployment| &deployment.group).into_iter().chain(all);
+            for group in failed {
+                if groups.last() != Some(group) {
+                    groups.push(Arc::clone(group));
+                }
+            }
+        }
+        FailedGroup { requested, target: name, groups }
     }
 
     /// Why no deployment behind a name can be served.

@@ -7,7 +7,7 @@ use super::resend::resend;
 use super::retry_options::RetryOptions;
 use super::{ErrorResponse, Router, Verdict};
 use crate::attempt::{Attempt, RetryState};
-use crate::failure::retry;
+use crate::failure::retry::Allowance;
 use crate::outcome::Failure;
 use crate::state::store::Moment;
 use crate::telemetry::access_log::AccessLogEntry;
@@ -21,8 +21,7 @@ pub(super) fn on_attempt_failed(
     moment: &mut Moment<'_>,
 ) -> Verdict {
     let Some(mut failed) = FailedAttempt::new(router, attempt, failure, response) else {
-        let entry = AccessLogEntry::new(RetryState::default(), failure.outcome(), failure.status());
-        return Verdict::Relay(Vec::new(), Box::new(entry));
+        return Verdict::Relay(Vec::new(), Box::new(of_no_deployment(failure)));
     };
     match next_attempt(&mut failed, moment) {
         Some(wait) => Verdict::Retry(Box::new(failed.retry_state), wait),
@@ -49,16 +48,31 @@ pub(super) fn on_reset(
 /// See [`Router::on_unanswered`].
 pub(super) fn on_unanswered(
     router: &Router,
-    mut attempt: Attempt,
+    attempt: Attempt,
     failure: Failure,
-    moment: &mut Moment<'_>,
-) -> Option<AccessLogEntry> {
-    // As after the last attempt that there may be.
-    attempt.retry_state.edge_attempts = u32::MAX;
-    match on_attempt_failed(router, attempt, failure, &ErrorResponse::default, moment) {
-        Verdict::Relay(_, entry) | Verdict::Reply(_, entry) => Some(*entry),
-        Verdict::Retry(..) => None,
-    }
+    moment: &Moment<'_>,
+) -> AccessLogEntry {
+    let failed = FailedAttempt::new(router, attempt, failure, &ErrorResponse::default);
+    let Some(mut failed) = failed else { return of_no_deployment(failure) };
+    record(&mut failed, moment);
+    let first = failed.retry_state.first_group_reply.as_ref();
+    let status = first.map_or(failure.status(), |reply| reply.status);
+    failed.into_entry(status)
+}
+
+/// A request to a deployment that does not exist.
+fn of_no_deployment(failure: Failure) -> AccessLogEntry {
+    AccessLogEntry::new(RetryState::default(), failure.outcome(), failure.status())
+}
+
+/// Keeps the failure, and returns the retries that the request has after it.
+fn record(failed: &mut FailedAttempt<'_>, moment: &Moment<'_>) -> Allowance {
+    failed.record(moment);
+    let client = failed.attempt.overrides.num_retries;
+    let (model, error) = (&failed.attempt.model, Some(&failed.error));
+    let allowance = failed.router.allowance(model, failed.deployment, client, error);
+    failed.retry_state.max_retries = allowance.retries;
+    failed.with_search(allowance, client)
 }
 
 /// Brings the state of the request to its next attempt, and returns the wait before that. `None` if
@@ -67,18 +81,12 @@ fn next_attempt(failed: &mut FailedAttempt<'_>, moment: &mut Moment<'_>) -> Opti
     if resend(failed, moment) {
         return Some(Duration::ZERO);
     }
-    failed.record(moment);
-    let client = failed.attempt.overrides.num_retries;
-    let (model, error) = (&failed.attempt.model, Some(&failed.error));
-    let allowance = failed.router.allowance(model, failed.deployment, client, error);
-    failed.retry_state.max_retries = allowance.retries;
-    let allowance = failed.with_search(allowance, client);
+    let allowance = record(failed, moment);
     if failed.router.single_hop || failed.router.is_last_attempt(&failed.retry_state) {
         return None;
     }
     let options = RetryOptions::new(failed, moment);
-    if options.allow_retry(failed, allowance, moment) {
-        let wait = wait(failed, &options, moment);
+    if let Some(wait) = options.retry_wait(failed, allowance, moment) {
         failed.retry_state.retries = failed.retry_state.retries.saturating_add(1);
         return Some(wait);
     }
@@ -87,13 +95,4 @@ fn next_attempt(failed: &mut FailedAttempt<'_>, moment: &mut Moment<'_>) -> Opti
         return Some(Duration::ZERO);
     }
     failed.fall_back().then_some(Duration::ZERO)
-}
-
-/// The wait before a retry: none where a deployment or a fallback is left that has not failed.
-fn wait(failed: &FailedAttempt<'_>, options: &RetryOptions, moment: &mut Moment<'_>) -> Duration {
-    if options.untried || (!failed.refers() && failed.has_fallback_with_room(moment)) {
-        return Duration::ZERO;
-    }
-    let least = failed.router.config.router.retry_after;
-    retry::wait(failed.error.retry_after(), failed.retry_state.retries, least, moment.random)
 }

@@ -160,23 +160,24 @@ impl<'a> FailedAttempt<'a> {
         has_fallback_with_room(&mut context, groups, failed, &self.retry_state, self.error.class, moment)
     }
 
+    /// The names under which its group has fallbacks.
+    pub fn group(&self) -> FailedGroup<'_> {
+        self.router.failed_group(&self.attempt.model, Some(self.deployment))
+    }
+
     /// Whether any fallback is left.
     pub fn has_fallback(&self) -> bool {
-        let failed = FailedGroup { requested: &self.attempt.model, group: &self.deployment.group };
         let settings = &self.router.config.router;
         let mut chain = self.retry_state.fallback_chain.clone();
-        chain.next(settings, &self.attempt.routing, failed, self.error.class).is_some()
+        chain.next(settings, &self.attempt.routing, &self.group(), self.error.class).is_some()
     }
 
     /// Goes on to the next fallback, if there is one.
     pub fn fall_back(&mut self) -> bool {
-        let Self { router, attempt, retry_state, .. } = self;
-        let failed = FailedGroup { requested: &attempt.model, group: &self.deployment.group };
-        let settings = &router.config.router;
-        let next = retry_state.fallback_chain.next(settings, &attempt.routing, failed, self.error.class);
+        let Self { router, attempt, retry_state, error, .. } = self;
+        let failed = router.failed_group(&attempt.model, Some(self.deployment));
+        let next = router.next_fallback(retry_state, &attempt.routing, &failed, error.class);
         let Some(target) = next else { return false };
-        let to = router.label(&target.model);
-        router.metrics.borrow_mut().fallback(Some(&attempt.pool.label), to.as_ref());
         if retry_state.first_group_reply.is_none() {
             self.retry_state.first_group_reply = Some(Box::new(self.first_group_reply()));
         }
@@ -206,14 +207,18 @@ impl<'a> FailedAttempt<'a> {
             None if !is_from_provider(&failure) => Some(self.no_answer()),
             None if let Some(reply) = self.no_such_response() => Some(reply),
             None if self.can_relay() => None,
-            None => Some(local_reply::of_provider(wire(self.attempt.route), &failure, self.response)),
+            None => {
+                let response = std::mem::take(&mut self.response);
+                Some(local_reply::of_provider(wire(self.attempt.route), &failure, response))
+            }
         };
         let status = reply.as_ref().map_or(failure.status(), |reply| reply.status);
-        let entry = AccessLogEntry::new(self.retry_state, self.error.outcome(), status);
+        let has_retry_after = self.has_retry_after;
+        let entry = self.into_entry(status);
         match reply {
             None => {
                 // Clients read the header alone.
-                let wait = failure.retry_after().filter(|_| !self.has_retry_after);
+                let wait = failure.retry_after().filter(|_| !has_retry_after);
                 headers.extend(wait.map(local_reply::retry_after));
                 Verdict::Relay(headers, Box::new(entry))
             }
@@ -222,6 +227,11 @@ impl<'a> FailedAttempt<'a> {
                 Verdict::Reply(reply, Box::new(entry))
             }
         }
+    }
+
+    /// The line of a request that ends with this attempt, and with this status.
+    pub fn into_entry(self, status: u16) -> AccessLogEntry {
+        AccessLogEntry::new(self.retry_state, self.error.outcome(), status)
     }
 
     /// Whether the client can get the provider's response as it is.

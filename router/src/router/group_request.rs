@@ -10,7 +10,6 @@ use super::{Router, local_reply, response_headers};
 use crate::affinity::key::{AffinityGroup, preference};
 use crate::affinity::{AffinityResult, Preference};
 use crate::attempt::{AffinityInfo, LeaseRequests, RequestedModel, RetryState, SelectionInfo};
-use crate::failure::fallback::FailedGroup;
 use crate::failure::{AttemptError, ErrorClass};
 use crate::http::reply::Reply;
 use crate::models::groups::Resolved;
@@ -92,12 +91,12 @@ impl GroupRequest<'_> {
                 return Err(self.unresolved(Unresolved::Unknown));
             }
             Err(why) => {
-                return Ok(self.refuse(&self.unresolved(why), model, ErrorClass::Server, retry_state));
+                return Ok(self.refuse(&self.unresolved(why), ErrorClass::Server, retry_state));
             }
         };
         let Some(pool) = resolved.pool.serving(self.request.route.suffix) else {
             let refusal = self.not_served(&resolved);
-            return Ok(self.refuse(&refusal, resolved.name, ErrorClass::UnsupportedRoute, retry_state));
+            return Ok(self.refuse(&refusal, ErrorClass::UnsupportedRoute, retry_state));
         };
         let resolved = Resolved { pool, ..resolved };
         match self.mock(&resolved, retry_state) {
@@ -128,7 +127,7 @@ impl GroupRequest<'_> {
             Ok(Some(large_enough)) => resolved.pool = large_enough,
             Ok(None) => {}
             Err(refusal) => {
-                return self.refuse(&refusal, resolved.name, ErrorClass::ContextWindow, retry_state);
+                return self.refuse(&refusal, ErrorClass::ContextWindow, retry_state);
             }
         }
         let selected = self.select_deployment(&resolved, estimate, retry_state, moment);
@@ -216,12 +215,13 @@ impl GroupRequest<'_> {
         if request.preference == Preference::None && !request.pool.affinity.is_ranked() {
             return None;
         }
-        let context = self.router.selection();
-        let result = affinity_result(&context, request, selected, moment);
+        let mut context = self.router.selection();
+        let request = request.at(&mut context, moment);
+        let result = affinity_result(&context, &request, selected, moment);
         self.router.metrics.borrow_mut().affinity(&request.pool.label, result);
         let rank = match result {
             AffinityResult::Hit => Some(0),
-            AffinityResult::Moved(_) => rank(&context, request, selected),
+            AffinityResult::Moved(_) => rank(&context, &request, selected),
             AffinityResult::Miss => None,
         };
         Some(AffinityInfo { result, rank })
@@ -248,7 +248,7 @@ impl GroupRequest<'_> {
         }
         let mut reply = self.reply(&Refusal::Mock(mock, self.parsed.model.to_string()), retry_state);
         reply.headers.extend(response_headers::of_group(&self.parsed.model, retry_state));
-        Some(self.fall_back_or(reply, resolved.name, error.class, retry_state))
+        Some(self.fall_back_or(reply, error.class, retry_state))
     }
 
     fn no_deployment(
@@ -265,37 +265,21 @@ impl GroupRequest<'_> {
         let first = resolved.pool.members.first();
         let limits = first.and_then(|index| self.router.group_limits(*index, moment));
         reply.headers.extend(response_headers::rate_limits(limits));
-        self.fall_back_or(reply, resolved.name, ErrorClass::Server, retry_state)
+        self.fall_back_or(reply, ErrorClass::Server, retry_state)
     }
 
-    fn refuse(
-        &self,
-        refusal: &Refusal,
-        group: &str,
-        class: ErrorClass,
-        retry_state: &mut RetryState,
-    ) -> GroupResult<'_> {
+    fn refuse(&self, refusal: &Refusal, class: ErrorClass, retry_state: &mut RetryState) -> GroupResult<'_> {
         let reply = self.reply(refusal, retry_state);
-        self.fall_back_or(reply, group, class, retry_state)
+        self.fall_back_or(reply, class, retry_state)
     }
 
     /// Goes on to the next fallback. Where there is none, the request ends with this reply, or with
     /// that of the first group.
-    fn fall_back_or(
-        &self,
-        reply: Reply,
-        group: &str,
-        class: ErrorClass,
-        retry_state: &mut RetryState,
-    ) -> GroupResult<'_> {
-        let router = self.router;
-        let failed = FailedGroup { requested: &self.parsed.model, group };
-        let next =
-            retry_state.fallback_chain.next(&router.config.router, &self.parsed.routing, failed, class);
+    fn fall_back_or(&self, reply: Reply, class: ErrorClass, retry_state: &mut RetryState) -> GroupResult<'_> {
+        let failed = self.router.failed_group(&self.parsed.model, None);
+        let next = self.router.next_fallback(retry_state, &self.parsed.routing, &failed, class);
         if let Some(target) = next {
             retry_state.first_group_reply.get_or_insert_with(|| Box::new(reply));
-            let from = router.label(group);
-            router.metrics.borrow_mut().fallback(from.as_ref(), router.label(&target.model).as_ref());
             retry_state.go_to(target);
             return GroupResult::FallBack;
         }

@@ -1,10 +1,11 @@
 //! A configuration that serves requests: one method for each event of a request, in wire order.
 //!
 //! The filter calls [`Router::on_request_headers`] and [`Router::on_request_body`]; then exactly
-//! one of [`Router::on_attempt_failed`], [`Router::on_reset`], [`Router::on_response_end`] and
-//! [`Router::on_client_disconnect`] for each attempt, where [`Router::on_response_error`] may come
-//! before the end of a response; then [`Router::record_request`] with the access-log entry that ended
-//! the request. Each event has a file.
+//! one of [`Router::on_attempt_failed`], [`Router::on_reset`], [`Router::on_unanswered`],
+//! [`Router::on_response_end`] and [`Router::on_client_disconnect`] for each attempt, where
+//! [`Router::on_response_error`] may come before the end of a response; then
+//! [`Router::record_request`] with the access-log entry that ended the request. Each event has a
+//! file.
 
 mod attempt_failed;
 mod context_window;
@@ -27,22 +28,23 @@ use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::Duration;
 
-use llm_balancer_config::{Config, Deployment, max_edge_retries};
+use llm_balancer_config::{Config, Deployment, Target, max_edge_retries};
 
 use crate::affinity::load::WorkerLoad;
 use crate::affinity::popularity::Popularity;
 use crate::affinity::rendezvous::Rendezvous;
 use crate::attempt::{Attempt, AttemptLog, AttemptResult, RetryState};
-use crate::failure::AttemptError;
+use crate::failure::fallback::FailedGroup;
 use crate::failure::retry::{self, Allowance};
 use crate::failure::usage_refusals::UsageRefusals;
+use crate::failure::{AttemptError, ErrorClass};
 use crate::fleet::{self, Call, CallResult, FleetClient, FleetSettings};
 use crate::http::headers::Headers;
 use crate::models::groups::Groups;
 use crate::models::pool;
 use crate::outcome::{Failure, Outcome};
 use crate::request::parse::Request;
-use crate::request::routing_params::AllowedParams;
+use crate::request::routing_params::{AllowedParams, RoutingParams};
 use crate::select::{SelectionContext, Shortlists};
 use crate::state::cooldown::CooldownChange;
 use crate::state::deployment_states::DeploymentStates;
@@ -251,12 +253,7 @@ impl Router {
 
     /// A response has ended before anything of it was passed on, and Envoy has answered the client,
     /// so that nothing can be sent again. Returns what the access log says.
-    pub fn on_unanswered(
-        &self,
-        attempt: Attempt,
-        failure: Failure,
-        moment: &mut Moment<'_>,
-    ) -> Option<AccessLogEntry> {
+    pub fn on_unanswered(&self, attempt: Attempt, failure: Failure, moment: &Moment<'_>) -> AccessLogEntry {
         attempt_failed::on_unanswered(self, attempt, failure, moment)
     }
 
@@ -332,6 +329,25 @@ impl Router {
     /// The label of the group that a model resolves to.
     fn label(&self, model: &str) -> Option<Arc<str>> {
         self.groups.resolve(model).ok().map(|resolved| Arc::clone(&resolved.pool.label))
+    }
+
+    /// See [`Groups::failed_group`].
+    fn failed_group<'n>(&'n self, requested: &'n str, attempted: Option<&Deployment>) -> FailedGroup<'n> {
+        self.groups.failed_group(&self.config, requested, attempted)
+    }
+
+    /// The fallback after a group that failed, counted; `None` if there is none.
+    fn next_fallback(
+        &self,
+        retry_state: &mut RetryState,
+        routing: &RoutingParams,
+        failed: &FailedGroup<'_>,
+        class: ErrorClass,
+    ) -> Option<Target> {
+        let target = retry_state.fallback_chain.next(&self.config.router, routing, failed, class)?;
+        let to = self.label(&target.model);
+        self.metrics.borrow_mut().fallback(failed.groups.first(), to.as_ref());
+        Some(target)
     }
 
     fn group_limits(&self, deployment: usize, moment: &Moment<'_>) -> Option<RateLimits> {

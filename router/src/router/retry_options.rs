@@ -1,10 +1,10 @@
 //! Which ways are left to a request after a failed attempt.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::failed_attempt::FailedAttempt;
 use crate::attempt::{Attempt, RetryState};
-use crate::failure::fallback::FailedGroup;
 use crate::failure::retry::{self, Allowance};
 use crate::failure::{AttemptError, RetryScope};
 use crate::select::SelectionRequest;
@@ -16,7 +16,7 @@ pub(super) struct RetryOptions {
     /// There is one of the same `order`.
     any: bool,
     /// One of those has not been tried.
-    pub untried: bool,
+    untried: bool,
     /// One of those has not failed permanently.
     useful: bool,
     /// There is one of a later `order`.
@@ -52,16 +52,31 @@ impl RetryOptions {
         self.next_order && error.retry_scope() != RetryScope::FallbacksOnly
     }
 
-    /// Whether the request is to be sent again within its group and `order`.
-    pub fn allow_retry(&self, failed: &FailedAttempt<'_>, allowance: Allowance, moment: &Moment<'_>) -> bool {
+    /// The wait before the request is sent again within its group and `order`: none where a
+    /// deployment or a fallback is left that has not failed. `None` if it is not sent again there.
+    pub fn retry_wait(
+        &self,
+        failed: &FailedAttempt<'_>,
+        allowance: Allowance,
+        moment: &mut Moment<'_>,
+    ) -> Option<Duration> {
         // After each deployment of an order was tried once, the next order is better than a second
         // try.
         let is_better = self.untried || (self.any && !self.may_step_up(&failed.error));
-        let scope = failed.error.retry_scope();
-        is_better
+        let FailedAttempt { router, error, retry_state, .. } = failed;
+        let may_retry = is_better
             && !must_save_attempts(failed)
-            && retry::may_retry(allowance, failed.retry_state.retries, scope, self.useful)
-            && (self.untried || !prefers_fallback(failed, moment))
+            && retry::may_retry(allowance, retry_state.retries, error.retry_scope(), self.useful);
+        if !may_retry || self.untried {
+            return may_retry.then_some(Duration::ZERO);
+        }
+        // A fallback does not know what the request refers to.
+        if !failed.refers() && failed.has_fallback_with_room(moment) {
+            // It serves before a provider that asks for time.
+            return (!error.asks_for_time()).then_some(Duration::ZERO);
+        }
+        let least = router.config.router.retry_after;
+        Some(retry::wait(error.retry_after(), retry_state.retries, least, moment.random))
     }
 }
 
@@ -74,21 +89,15 @@ fn must_save_attempts(failed: &FailedAttempt<'_>) -> bool {
         return false;
     }
     let mut chain = failed.retry_state.fallback_chain.clone();
-    let mut group = (Arc::from(failed.attempt.model.as_str()), Arc::clone(&failed.deployment.group));
+    let FailedAttempt { router, attempt, error, .. } = failed;
+    let mut group = failed.group();
+    let mut target;
     for _ in 0..left {
-        let failed_group = FailedGroup { requested: &group.0, group: &group.1 };
-        let settings = &failed.router.config.router;
-        match chain.next(settings, &failed.attempt.routing, failed_group, failed.error.class) {
-            Some(target) => group = (Arc::clone(&target.model), target.model),
-            None => return false,
-        }
+        let Some(next) = chain.next(&router.config.router, &attempt.routing, &group, error.class) else {
+            return false;
+        };
+        target = next;
+        group = router.failed_group(&target.model, None);
     }
     true
-}
-
-/// Whether a request that can only go where it has failed goes to a fallback at once, because
-/// the provider asks for time.
-fn prefers_fallback(failed: &FailedAttempt<'_>, moment: &Moment<'_>) -> bool {
-    // A fallback does not know what the request refers to.
-    failed.error.asks_for_time() && !failed.refers() && failed.has_fallback_with_room(moment)
 }

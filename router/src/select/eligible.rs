@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use llm_balancer_config::{Deployment, Strategy};
 
-use crate::select::oversized::is_oversized;
-use crate::select::request::{NoDeployment, SelectionContext, SelectionRequest};
+use crate::select::request::{CurrentRequest, NoDeployment, SelectionContext, SelectionRequest};
 use crate::select::tags::{Place, tagged};
 use crate::state::deployment_states::DeploymentStates;
 use crate::state::eligibility::{self, Excluded};
@@ -25,25 +24,14 @@ pub(crate) fn eligible(
     request: &SelectionRequest<'_>,
     moment: &Moment<'_>,
 ) -> Result<Vec<usize>, NoDeployment> {
-    let request = updated(context, request, moment);
+    let request = request.at(context, moment);
     find_eligible(context, &request, moment)
 }
 
-/// The same request, with what is true of this instance and of the pool at the moment.
-pub(crate) fn updated<'a>(
-    context: &mut SelectionContext<'_>,
-    request: &SelectionRequest<'a>,
-    moment: &Moment<'_>,
-) -> SelectionRequest<'a> {
-    let quota_mode = context.states.quota_mode(moment.now, moment.store);
-    let request = SelectionRequest { quota_mode, ..*request };
-    SelectionRequest { is_oversized: is_oversized(context, &request, moment.now), ..request }
-}
-
-/// The same for an up-to-date request.
+/// The same as [`eligible`] for a request of which it is known what is true at the moment.
 pub(super) fn find_eligible(
     context: &mut SelectionContext<'_>,
-    request: &SelectionRequest<'_>,
+    request: &CurrentRequest<'_>,
     moment: &Moment<'_>,
 ) -> Result<Vec<usize>, NoDeployment> {
     let members = &request.pool.members;
@@ -78,7 +66,7 @@ fn refresh_stale(
     context: &mut SelectionContext<'_>,
     left: &mut Vec<Place>,
     excluded: &mut [(Place, Excluded)],
-    request: &SelectionRequest<'_>,
+    request: &CurrentRequest<'_>,
     moment: &Moment<'_>,
 ) {
     let member = |place: Place| request.pool.members.get(place).copied();
@@ -118,7 +106,7 @@ fn refresh_stale(
 /// Why a deployment may not serve the request, by the copy of its record; `None` if it may.
 pub(crate) fn exclusion(
     states: &DeploymentStates,
-    request: &SelectionRequest<'_>,
+    request: &CurrentRequest<'_>,
     index: usize,
     at: &CurrentTime,
 ) -> Option<Excluded> {
@@ -126,8 +114,8 @@ pub(crate) fn exclusion(
         return None;
     }
     let (record, limits) = states.record(index)?;
-    let admission = request.admission(index, states, false);
-    let why = eligibility::excluded(record, limits, &admission, at.now);
+    let tokens = states.tokens(index, &request.estimate, request.is_oversized);
+    let why = eligibility::excluded(record, limits, &request.admission(false), tokens, at.now);
     why.filter(|why| !(request.allow_unleased && *why == Excluded::Unleased))
 }
 

@@ -1,13 +1,10 @@
 //! Whether a group that has failed is worth leaving: only for a fallback that has room for the
 //! request.
 
-use std::sync::Arc;
-
 use llm_balancer_config::Deployment;
 
 use crate::attempt::{Attempt, RetryState};
 use crate::failure::ErrorClass;
-use crate::failure::fallback::FailedGroup;
 use crate::models::groups::Groups;
 use crate::select::eligible::eligible;
 use crate::select::request::{SelectionContext, SelectionRequest};
@@ -24,12 +21,10 @@ pub(crate) fn has_fallback_with_room(
     moment: &Moment<'_>,
 ) -> bool {
     let mut chain = retry_state.fallback_chain.clone();
-    let mut failed = (Arc::from(attempt.model.as_str()), Arc::clone(&deployment.group));
-    loop {
-        let names = FailedGroup { requested: &failed.0, group: &failed.1 };
-        let Some(target) = chain.next(&context.config.router, &attempt.routing, names, class) else {
-            return false;
-        };
+    let mut failed = groups.failed_group(context.config, &attempt.model, Some(deployment));
+    let mut target;
+    while let Some(next) = chain.next(&context.config.router, &attempt.routing, &failed, class) {
+        target = next;
         let resolved = groups.resolve(&target.model);
         let pool = resolved.as_ref().ok().and_then(|resolved| resolved.pool.serving(attempt.route));
         if let Some(pool) = pool {
@@ -40,7 +35,8 @@ pub(crate) fn has_fallback_with_room(
                 return true;
             }
         }
-        let group = resolved.map_or_else(|_| Arc::clone(&target.model), |resolved| Arc::from(resolved.name));
-        (failed, class) = ((target.model, group), ErrorClass::Server);
+        failed = groups.failed_group(context.config, &target.model, None);
+        class = ErrorClass::Server;
     }
+    false
 }

@@ -19,10 +19,10 @@ mod shortcuts;
 mod shortlists;
 pub(crate) mod tags;
 
-pub(crate) use request::{NoDeployment, Selection, SelectionContext, SelectionRequest};
+pub(crate) use request::{CurrentRequest, NoDeployment, Selection, SelectionContext, SelectionRequest};
 pub(crate) use shortlists::Shortlists;
 
-use crate::select::eligible::{find_eligible, rested_first, untried_first, updated};
+use crate::select::eligible::{find_eligible, rested_first, untried_first};
 use crate::select::oversized::is_oversized;
 use crate::select::pick::pick;
 use crate::state::eligibility::Excluded;
@@ -44,7 +44,7 @@ pub(crate) fn select(
     moment: &mut Moment<'_>,
 ) -> Result<Selection, NoDeployment> {
     context.states.start_heartbeat(moment.now, moment.store);
-    let mut request = updated(context, request, moment);
+    let mut request = request.at(context, moment);
     if let Some(selection) = same_again(context, &request, moment) {
         return Ok(selection);
     }
@@ -80,7 +80,7 @@ pub(crate) fn select(
 fn admit_one_of(
     context: &mut SelectionContext<'_>,
     mut candidates: Vec<usize>,
-    request: &SelectionRequest<'_>,
+    request: &CurrentRequest<'_>,
     moment: &mut Moment<'_>,
 ) -> Result<Selection, NoDeployment> {
     let eligible = Some(candidates.len());
@@ -108,7 +108,7 @@ fn admit_one_of(
 /// An uncounted resend goes to the same deployment, if that still has room.
 fn same_again(
     context: &mut SelectionContext<'_>,
-    request: &SelectionRequest<'_>,
+    request: &CurrentRequest<'_>,
     moment: &Moment<'_>,
 ) -> Option<Selection> {
     let id = request.retry_state.bound_for()?;

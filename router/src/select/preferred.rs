@@ -2,7 +2,7 @@
 
 use crate::affinity::{AffinityKey, AffinityResult, Preference};
 use crate::select::eligible::exclusion;
-use crate::select::request::{Selection, SelectionContext, SelectionRequest};
+use crate::select::request::{CurrentRequest, Selection, SelectionContext, SelectionRequest};
 use crate::select::tags::tagged;
 use crate::state::eligibility::Excluded;
 use crate::state::snapshot::CurrentTime;
@@ -39,7 +39,7 @@ fn first_within_bound(context: &SelectionContext<'_>, among: &[usize], key: Affi
 /// request. For requests that may use any deployment of their pool.
 pub(super) fn at_once(
     context: &mut SelectionContext<'_>,
-    request: &SelectionRequest<'_>,
+    request: &CurrentRequest<'_>,
     moment: &Moment<'_>,
 ) -> Option<Selection> {
     let members = &request.pool.members;
@@ -51,7 +51,7 @@ pub(super) fn at_once(
 /// What became of the preference of a request that a deployment serves now.
 pub(crate) fn affinity_result(
     context: &SelectionContext<'_>,
-    request: &SelectionRequest<'_>,
+    request: &CurrentRequest<'_>,
     selected: usize,
     moment: &Moment<'_>,
 ) -> AffinityResult {
@@ -113,7 +113,7 @@ fn comparable(
 /// Why a deployment that the request prefers does not serve it.
 fn passed_over(
     context: &SelectionContext<'_>,
-    request: &SelectionRequest<'_>,
+    request: &CurrentRequest<'_>,
     index: usize,
     selected: usize,
     moment: &Moment<'_>,

@@ -1,6 +1,7 @@
 //! What goes into a selection, and what comes out of it.
 
 use std::cell::RefMut;
+use std::ops::Deref;
 
 use llm_balancer_config::{Config, Deployment};
 
@@ -10,6 +11,7 @@ use crate::affinity::rendezvous::Rendezvous;
 use crate::attempt::RetryState;
 use crate::models::pool::Pool;
 use crate::request::token_estimate::TokenEstimate;
+use crate::select::oversized::is_oversized;
 use crate::select::shortlists::Shortlists;
 use crate::state::deployment_states::{DeploymentStates, Ticket};
 use crate::state::eligibility::{AdmissionRequest, Excluded};
@@ -36,11 +38,10 @@ impl SelectionContext<'_> {
         &mut self,
         index: usize,
         probe: bool,
-        request: &SelectionRequest<'_>,
+        request: &CurrentRequest<'_>,
         moment: &Moment<'_>,
     ) -> Result<Ticket, Excluded> {
-        let admission = request.admission(index, &self.states, probe);
-        self.states.admit(admission, moment.now, moment.store)
+        self.states.admit(index, &request.admission(probe), moment.now, moment.store)
     }
 }
 
@@ -61,11 +62,25 @@ pub(crate) struct SelectionRequest<'a> {
     pub preference: Preference,
     /// Whether a deployment may be selected that needs a lease first.
     pub allow_unleased: bool,
+}
+
+/// The same, with what is true of this instance and of the pool at the moment.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CurrentRequest<'a> {
+    request: SelectionRequest<'a>,
     /// Whether limits are shared with other instances.
-    pub(super) quota_mode: QuotaMode,
+    quota_mode: QuotaMode,
     /// Whether no deployment is large enough for the request, so that it may take a whole minute of
     /// one.
     pub(super) is_oversized: bool,
+}
+
+impl<'a> Deref for CurrentRequest<'a> {
+    type Target = SelectionRequest<'a>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.request
+    }
 }
 
 impl<'a> SelectionRequest<'a> {
@@ -76,24 +91,20 @@ impl<'a> SelectionRequest<'a> {
         tags: &'a [String],
         stream: bool,
     ) -> Self {
-        Self {
-            pool,
-            retry_state,
-            estimate,
-            tags,
-            stream,
-            preference: Preference::None,
-            allow_unleased: true,
-            quota_mode: QuotaMode::Local,
-            is_oversized: false,
-        }
+        Self { pool, retry_state, estimate, tags, stream, preference: Preference::None, allow_unleased: true }
     }
 
-    /// What the request asks of one deployment.
-    pub(super) fn admission(&self, index: usize, states: &DeploymentStates, probe: bool) -> AdmissionRequest {
+    /// What is true of it at the moment.
+    pub fn at(&self, context: &mut SelectionContext<'_>, moment: &Moment<'_>) -> CurrentRequest<'a> {
+        let quota_mode = context.states.quota_mode(moment.now, moment.store);
+        CurrentRequest { request: *self, quota_mode, is_oversized: is_oversized(context, self, moment.now) }
+    }
+}
+
+impl CurrentRequest<'_> {
+    /// What the request asks of a deployment.
+    pub(super) fn admission(&self, probe: bool) -> AdmissionRequest {
         AdmissionRequest {
-            index,
-            tokens: states.tokens(index, &self.estimate, self.is_oversized),
             estimate: self.estimate,
             is_oversized: self.is_oversized,
             by_id: self.pool.by_id,

@@ -15,7 +15,7 @@ use crate::affinity::Preference;
 use crate::select::eligible::exclusion;
 use crate::select::pick::{candidates, pick};
 use crate::select::preferred;
-use crate::select::request::{Selection, SelectionContext, SelectionRequest};
+use crate::select::request::{CurrentRequest, Selection, SelectionContext, SelectionRequest};
 use crate::select::tags::filters_tags;
 use crate::state::snapshot::CurrentTime;
 use crate::state::store::Moment;
@@ -27,7 +27,7 @@ const LARGE: usize = 64;
 /// Selects a deployment without a check of the whole pool, if a shortcut finds one.
 pub(super) fn select(
     context: &mut SelectionContext<'_>,
-    request: &SelectionRequest<'_>,
+    request: &CurrentRequest<'_>,
     moment: &mut Moment<'_>,
 ) -> Option<Selection> {
     if !may_use_any(request) {
@@ -51,7 +51,7 @@ fn may_use_any(request: &SelectionRequest<'_>) -> bool {
 
 fn at_first_draw(
     context: &mut SelectionContext<'_>,
-    request: &SelectionRequest<'_>,
+    request: &CurrentRequest<'_>,
     moment: &mut Moment<'_>,
 ) -> Option<Selection> {
     let members = &request.pool.members;
@@ -63,7 +63,7 @@ fn at_first_draw(
 /// One of the shortlist, if at least half of it is eligible.
 fn on_the_shortlist(
     context: &mut SelectionContext<'_>,
-    request: &SelectionRequest<'_>,
+    request: &CurrentRequest<'_>,
     moment: &mut Moment<'_>,
 ) -> Option<Selection> {
     let listed = context.shortlists.take((request.pool, request.stream))?;

@@ -10,12 +10,7 @@ use crate::state::record::Record;
 /// A request for admission at a deployment.
 #[derive(Clone, Copy, Debug)]
 pub struct AdmissionRequest {
-    /// The deployment.
-    pub index: usize,
-    /// Tokens that it reserves, by this worker's copy of the record; more than the deployment's tpm
-    /// where it has to go to a larger one.
-    pub tokens: u64,
-    /// What `tokens` follows from, once the record has been re-read.
+    /// The tokens that it is expected to take.
     pub estimate: TokenEstimate,
     /// No deployment is large enough for it, so it may take a whole minute of one.
     pub is_oversized: bool,
@@ -86,18 +81,20 @@ impl Excluded {
 }
 
 /// Why the deployment with this record may not serve the request, or `None` if it may. Of several
-/// reasons the one that ends last: a client that retries earlier would be refused again.
+/// reasons the one that ends last: a client that retries earlier would be refused again. `tokens`
+/// are those that the request reserves there.
 pub fn excluded(
     record: &Record,
     limits: &DeploymentLimits,
     request: &AdmissionRequest,
+    tokens: u64,
     now: Duration,
 ) -> Option<Excluded> {
     let cooldown = record.cooldown.active_until(now).filter(|_| !request.by_id).map(Excluded::CoolingDown);
     if request.is_uncounted {
         return cooldown;
     }
-    let last = match (cooldown, over_limit(record, limits, request, now)) {
+    let last = match (cooldown, over_limit(record, limits, request, tokens, now)) {
         (Some(cooldown), Some(over)) if cooldown.until() < over.until() => Some(over),
         (cooldown, over) => cooldown.or(over),
     };
@@ -110,22 +107,23 @@ fn over_limit(
     record: &Record,
     limits: &DeploymentLimits,
     request: &AdmissionRequest,
+    tokens: u64,
     now: Duration,
 ) -> Option<Excluded> {
     if !limits.are_per_minute() {
         return None;
     }
     let window = record.window.at(now);
-    if limits.tpm.is_some_and(|tpm| request.tokens > tpm) {
+    if limits.tpm.is_some_and(|tpm| tokens > tpm) {
         return Some(Excluded::TooSmall);
     }
     if limits.rpm.is_some_and(|rpm| u64::from(window.requests) >= rpm) {
         return Some(Excluded::OverRpm(window.ends()));
     }
-    if limits.tpm.is_some_and(|tpm| window.tokens.saturating_add(request.tokens) > tpm) {
+    if limits.tpm.is_some_and(|tpm| window.tokens.saturating_add(tokens) > tpm) {
         return Some(Excluded::OverTpm(window.ends()));
     }
-    match record.lease.quota(&window, limits.per_minute(), request.tokens, request.quota_mode, now) {
+    match record.lease.quota(&window, limits.per_minute(), tokens, request.quota_mode, now) {
         Quota::Available => None,
         Quota::NeedsLease => Some(Excluded::Unleased),
         Quota::Exhausted => Some(Excluded::OverShare(window.ends())),
@@ -141,10 +139,8 @@ mod tests {
     const NOON: Duration = Duration::from_secs(29_000_000 * 60);
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn request(tokens: u64, by_id: bool) -> AdmissionRequest {
+    fn request(by_id: bool) -> AdmissionRequest {
         AdmissionRequest {
-            index: 0,
-            tokens,
             estimate: TokenEstimate::default(),
             is_oversized: false,
             by_id,
@@ -162,7 +158,7 @@ mod tests {
             max_parallel_requests: Some(2),
             track_usage: false,
         };
-        let request = request(100, false);
+        let request = request(false);
         let window = |requests, tokens| Record {
             window: Window { minute: Minute(29_000_000), requests, tokens },
             ..Record::default()
@@ -173,25 +169,29 @@ mod tests {
             (window(3, 0), Some(Excluded::OverRpm(end))),
             (window(0, 901), Some(Excluded::OverTpm(end))),
         ] {
-            assert_eq!(excluded(&record, &limits, &request, NOON), expected, "{record:?}");
-            assert_eq!(excluded(&record, &limits, &request, end), None, "a minute later: {record:?}");
+            assert_eq!(excluded(&record, &limits, &request, 100, NOON), expected, "{record:?}");
+            assert_eq!(excluded(&record, &limits, &request, 100, end), None, "a minute later: {record:?}");
         }
         let mut busy = Record::default();
         busy.inc_in_flight(1);
         busy.inc_in_flight(2);
-        assert_eq!(excluded(&busy, &limits, &request, NOON), Some(Excluded::Busy));
+        assert_eq!(excluded(&busy, &limits, &request, 100, NOON), Some(Excluded::Busy));
     }
 
     #[test]
     fn a_deployment_that_is_too_small_is_excluded_whatever_remains_of_its_minute() {
         let limits = DeploymentLimits { rpm: Some(1), tpm: Some(1000), ..DeploymentLimits::default() };
-        let request = request(1001, false);
+        let request = request(false);
         let full = Record {
             window: Window { minute: Minute(29_000_000), requests: 1, tokens: 900 },
             ..Record::default()
         };
         for record in [Record::default(), full] {
-            assert_eq!(excluded(&record, &limits, &request, NOON), Some(Excluded::TooSmall), "{record:?}");
+            assert_eq!(
+                excluded(&record, &limits, &request, 1001, NOON),
+                Some(Excluded::TooSmall),
+                "{record:?}"
+            );
         }
     }
 
@@ -199,10 +199,9 @@ mod tests {
     fn a_cooldown_does_not_matter_to_a_client_that_names_the_deployment() {
         let mut record = Record::default();
         record.cooldown.extend(5 * SECOND, NOON);
-        let named = |by_id| request(0, by_id);
         let cooling = Some(Excluded::CoolingDown(NOON + 5 * SECOND));
-        assert_eq!(excluded(&record, &DeploymentLimits::default(), &named(false), NOON), cooling);
-        assert_eq!(excluded(&record, &DeploymentLimits::default(), &named(true), NOON), None);
+        assert_eq!(excluded(&record, &DeploymentLimits::default(), &request(false), 0, NOON), cooling);
+        assert_eq!(excluded(&record, &DeploymentLimits::default(), &request(true), 0, NOON), None);
     }
 
     #[test]
@@ -212,12 +211,12 @@ mod tests {
             window: Window { minute: Minute(29_000_000), requests: 1, tokens: 0 },
             ..Record::default()
         };
-        let request = request(0, false);
+        let request = request(false);
         record.cooldown.extend(5 * SECOND, NOON);
         let end = NOON + 60 * SECOND;
-        assert_eq!(excluded(&record, &limits, &request, NOON), Some(Excluded::OverRpm(end)));
+        assert_eq!(excluded(&record, &limits, &request, 0, NOON), Some(Excluded::OverRpm(end)));
         record.cooldown.extend(90 * SECOND, NOON);
         let cooled = NOON + 90 * SECOND;
-        assert_eq!(excluded(&record, &limits, &request, NOON), Some(Excluded::CoolingDown(cooled)));
+        assert_eq!(excluded(&record, &limits, &request, 0, NOON), Some(Excluded::CoolingDown(cooled)));
     }
 }

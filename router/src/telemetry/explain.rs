@@ -7,10 +7,10 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use crate::attempt::{RetryState, SelectionInfo, serialize_some};
 use crate::http::headers::Headers;
-use crate::select::eligible::{exclusion, updated};
+use crate::select::eligible::exclusion;
 use crate::select::preferred::{OVER_LOAD, is_over_load};
 use crate::select::tags::tagged;
-use crate::select::{NoDeployment, SelectionContext, SelectionRequest};
+use crate::select::{CurrentRequest, NoDeployment, SelectionContext, SelectionRequest};
 use crate::state::snapshot::CurrentTime;
 use crate::state::store::Moment;
 use crate::state::time::millis;
@@ -37,7 +37,7 @@ pub(crate) fn explain(
 ) -> String {
     let config = context.config;
     let id = |index: usize| config.deployments.get(index).map(|deployment| &*deployment.id);
-    let request = updated(context, request, moment);
+    let request = request.at(context, moment);
     let candidate = |index: &usize| ExplainedCandidate {
         deployment: id(*index).unwrap_or_default(),
         exclusion: explain_one(context, *index, &request, selected, moment),
@@ -105,7 +105,7 @@ impl Serialize for ExplainedCandidate<'_> {
 fn explain_one(
     context: &mut SelectionContext<'_>,
     index: usize,
-    request: &SelectionRequest<'_>,
+    request: &CurrentRequest<'_>,
     selected: Result<usize, &NoDeployment>,
     moment: &Moment<'_>,
 ) -> Option<Exclusion> {

@@ -362,3 +362,30 @@ fn an_explanation_says_who_was_preferred_and_why_another_serves() {
     assert_eq!((&routing["affinity"], &routing["affinity_rank"]), (&"moved".into(), &1.into()), "{second}");
     assert_eq!(routing["affinity_reason"], "cooling_down");
 }
+
+/// Requests that are larger than a minute of any deployment: each takes a whole one.
+#[story(unsupported = test)]
+fn metric_log_and_explanation_have_the_same_reason_for_a_request_that_has_moved() {
+    let yaml = group(&["paris", "oslo"], ", tpm: 100")
+        + "router_settings: {optional_pre_call_checks: [session_affinity]}\n"
+        + "general_settings: {master_key: sk-1234567890abcdef}\n";
+    let mut world = World::of(&yaml);
+    let headers = [("authorization", "Bearer sk-1234567890abcdef"), ("x-llm-balancer-explain", "1")];
+    let content = "word ".repeat(200);
+    let body = format!(
+        r#"{{"model":"g","messages":[{{"role":"user","content":"{content}"}}],"max_tokens":1,{}}}"#,
+        session(1)
+    );
+    let mut send = || world.post(CHAT, &headers, body.as_bytes(), |_| Answer::Ok);
+    let (first, second) = (send(), send());
+    assert_ne!(first.called, second.called);
+    let explained: serde_json::Value =
+        serde_json::from_str(second.header("x-llm-balancer-explain").unwrap()).unwrap();
+    let candidates = explained["candidates"].as_array().unwrap();
+    let passed_over = candidates.iter().find(|own| own["deployment"] == *first.called[0]).unwrap();
+    assert_eq!(passed_over["reason"], "over_tpm", "{explained}");
+    assert_eq!(explained["routing"]["affinity_reason"], "over_tpm");
+    assert_eq!(world.lines[1]["routing"]["affinity_reason"], "over_tpm");
+    let expected = BTreeMap::from([("hit".to_owned(), 1), ("moved;reason=over_tpm".to_owned(), 1)]);
+    assert_eq!(outcomes(&mut world), expected);
+}

@@ -48,6 +48,7 @@ mod bodies;
 #[cfg(not(target_family = "wasm"))]
 mod explanations;
 mod failure_shares;
+mod fallback_names;
 #[cfg(not(target_family = "wasm"))]
 mod full_groups;
 #[cfg(not(target_family = "wasm"))]

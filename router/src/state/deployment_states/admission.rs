@@ -45,8 +45,8 @@ impl Ticket {
 
 impl Entry {
     /// Checks whether the request may be admitted, by the copy of the record.
-    fn check(&self, request: &AdmissionRequest, now: Duration) -> Result<Ticket, Excluded> {
-        if let Some(excluded) = eligibility::excluded(&self.record, &self.limits, request, now) {
+    fn check(&self, request: &AdmissionRequest, tokens: u64, now: Duration) -> Result<Ticket, Excluded> {
+        if let Some(excluded) = eligibility::excluded(&self.record, &self.limits, request, tokens, now) {
             return Err(excluded);
         }
         if request.probe && self.record.latency.is_probed(now) {
@@ -65,17 +65,17 @@ impl Entry {
     }
 
     /// Counts the admission in the copy of the record, before it is written.
-    fn count(&mut self, request: &AdmissionRequest, vm: u32, ticket: &mut Ticket) {
+    fn count(&mut self, request: &AdmissionRequest, tokens: u64, vm: u32, ticket: &mut Ticket) {
         let (record, now) = (&mut self.record, ticket.at);
         record.window = record.window.at(now);
-        record.window.admit(request.tokens);
+        record.window.admit(tokens);
         record.inc_in_flight(vm);
         if request.probe {
             record.latency.probe(now);
         }
         ticket.is_counted = true;
         ticket.minute = record.window.minute;
-        ticket.reserved = request.tokens;
+        ticket.reserved = tokens;
         if let QuotaMode::Shared { instances, share, health } = request.quota_mode
             && self.limits.are_per_minute()
         {
@@ -95,23 +95,22 @@ impl DeploymentStates {
     /// Why the deployment may not serve it.
     pub fn admit(
         &mut self,
-        request: AdmissionRequest,
+        index: usize,
+        request: &AdmissionRequest,
         now: Duration,
         store: &dyn Store,
     ) -> Result<Ticket, Excluded> {
-        let index = request.index;
         for _ in 0..TRIES {
             let version = self.read(index, store);
             let tokens = self.tokens(index, &request.estimate, request.is_oversized);
-            let request = AdmissionRequest { tokens, ..request };
             let vm = self.heartbeats.own();
             let Some(entry) = self.entries.get_mut(index) else { break };
-            let mut ticket = entry.check(&request, now)?;
+            let mut ticket = entry.check(request, tokens, now)?;
             let limits = entry.limits;
             if !limits.are_tracked() || request.is_uncounted {
                 return Ok(ticket);
             }
-            entry.count(&request, vm, &mut ticket);
+            entry.count(request, tokens, vm, &mut ticket);
             if store.swap(&entry.key, &format::encode(&entry.record), version) {
                 self.refresh_snapshot(index);
                 if limits.are_per_minute() {

@@ -214,7 +214,8 @@ impl DeploymentStates {
         self.snapshots.get(index)
     }
 
-    /// Tokens that a request reserves at a deployment, by this worker's copy.
+    /// Tokens that a request reserves at a deployment, by this worker's copy; more than the tpm where
+    /// it has to go to a larger one.
     pub fn tokens(&self, index: usize, estimate: &TokenEstimate, is_oversized: bool) -> u64 {
         self.snapshots.get(index).map_or(0, |snapshot| snapshot.tokens(estimate, is_oversized))
     }

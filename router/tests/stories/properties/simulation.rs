@@ -158,9 +158,9 @@ impl Simulation {
             Deed::Unanswered(which) => {
                 let attempt = worker.open.remove(nth(which, &worker.open)?);
                 self.settled(&attempt, None);
-                let mut moment = Moment { now: self.now(), random: &mut worker.random, store };
-                let entry = worker.router.on_unanswered(attempt, Failure::Broken, &mut moment);
-                self.logged(&worker.router, entry.expect("it ends the request"));
+                let moment = Moment { now: self.now(), random: &mut worker.random, store };
+                let entry = worker.router.on_unanswered(attempt, Failure::Broken, &moment);
+                self.logged(&worker.router, entry);
                 None
             }
             Deed::Die => {

@@ -165,6 +165,13 @@ impl Pool {
         self.priorities.as_ref().and_then(|priorities| priorities.get(place).copied()).unwrap_or(i64::MAX)
     }
 
+    /// The first of several priority levels.
+    pub fn first_of_levels(&self) -> Option<i64> {
+        let levels = self.priorities.as_deref()?;
+        let first = *levels.iter().min()?;
+        levels.iter().any(|level| *level != first).then_some(first)
+    }
+
     /// The members of the first priority level.
     pub fn first_level(&self) -> impl Iterator<Item = usize> + Clone {
         let first = self.priorities.as_ref().and_then(|levels| levels.iter().min().copied());

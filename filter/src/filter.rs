@@ -8,6 +8,7 @@ use llm_balancer_router::{Change, Membership, series};
 
 use crate::decider::Decider;
 use crate::redis::Redis;
+use crate::role::Role;
 use crate::shared_data::SharedData;
 use crate::shared_router::{Kind, SharedRouter};
 use crate::stream_handle::StreamHandle;
@@ -16,11 +17,10 @@ use crate::{hostcalls, metrics};
 
 /// What the streams of one configuration on one worker share.
 pub(crate) struct Filter {
-    /// The cluster for later attempts, if this is the filter on the edge.
-    pub(crate) later_attempts: Option<String>,
+    pub(crate) role: Role,
     pub(crate) decider: Decider,
     pub(crate) redis: Redis,
-    version: Version,
+    version: ConfigVersion,
     deregistration: Cell<Deregistration>,
 }
 
@@ -39,13 +39,13 @@ enum Deregistration {
 
 /// Orders the configurations of a VM: the revision where the renderer counts them, then Envoy's id
 /// of the root context, which increases.
-type Version = (u32, u32);
+type ConfigVersion = (u32, u32);
 
 thread_local! {
     /// Id of this VM in shared data. A VM that replaces it has another.
     static VM: Cell<Option<u32>> = const { Cell::new(None) };
     /// The configurations of this VM that Envoy has not dropped yet: several during a reload.
-    static VERSIONS: RefCell<Vec<Version>> = const { RefCell::new(Vec::new()) };
+    static VERSIONS: RefCell<Vec<ConfigVersion>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Ticks from the last exchange to deregistration: calls on their way arrive before.
@@ -53,13 +53,13 @@ const TICKS_TO_DEREGISTER: u32 = 3;
 
 impl Filter {
     /// Reads a configuration. Without one, Envoy refuses to start, or keeps the configuration that it
-    /// has. `root` numbers the configurations of this VM; `root_id` says what this filter is for, by
-    /// the renderer's names.
+    /// has. `root` numbers the configurations of this VM.
     pub(crate) fn configure(root: u32, root_id: &str, file: &[u8]) -> Option<Self> {
         // Every VM gets the same fingerprint: this hasher has no seed.
         let fingerprint = BuildHasherDefault::<DefaultHasher>::default().hash_one(file);
         let vm = vm_id()?;
-        let kind = Kind { fingerprint, number: number(root_id), is_single_hop: root_id == names::SINGLE_HOP };
+        let (role, number) = Role::parse(root_id);
+        let kind = Kind { fingerprint, number, is_single_hop: matches!(role, Role::SingleHop) };
         // The first configuration only: its keys stay.
         #[cfg(feature = "testing")]
         if kind.number.is_none_or(|number| number == 1) {
@@ -68,9 +68,9 @@ impl Filter {
         let router = SharedRouter::get(kind, vm, || read_config(file))?;
         #[cfg(target_family = "wasm")]
         crate::allocator::expect_bodies(router.config().server.max_body_bytes);
-        let revision = router.announce();
+        let revision = router.register();
         let filter = Self {
-            later_attempts: root_id.strip_prefix(names::EDGE).map(str::to_owned),
+            role,
             redis: Redis::new(vm, root, router.config()),
             decider: Decider::new(router, random()?),
             version: (revision, root),
@@ -78,7 +78,7 @@ impl Filter {
         };
         VERSIONS.with_borrow_mut(|versions| versions.push(filter.version));
         filter.decider.timers.start();
-        if root_id == names::DEREGISTER {
+        if matches!(filter.role, Role::Deregister) {
             filter.deregister_soon();
         }
         Some(filter)
@@ -93,8 +93,8 @@ impl Filter {
         }
         let is_heartbeat = self.decider.timers.is_heartbeat(uptime);
         if is_heartbeat {
-            self.decider.router.beat(uptime);
-            if self.later_attempts.is_some() && self.is_replaced() {
+            self.decider.router.on_heartbeat(uptime);
+            if self.role.is_edge() && self.is_replaced() {
                 metrics::flush(&series(names::REPLACED_SECONDS, &[]), Change::Add(1));
             }
         }
@@ -114,26 +114,25 @@ impl Filter {
 
     /// Redis has answered a call, or Envoy has given up on it.
     pub(crate) fn on_redis_reply(&self, token: u32) {
-        let (waiting, granted) = self.redis.on_reply(&self.decider, token);
-        self.resume(waiting, granted);
+        let (waiting, at_once) = self.redis.on_reply(&self.decider, token);
+        self.resume(waiting, at_once);
         self.end_deregistration();
     }
 
-    /// Lets streams go on that waited for a lease. Streams that need to wait again acquire one
-    /// together: at once if something was granted, else with the next tick, when other requests may
-    /// have returned theirs.
-    fn resume(&self, waiting: Vec<StreamHandle>, granted: bool) {
+    /// Lets streams go on that waited for Redis. Streams that need to wait again acquire leases
+    /// together: `at_once`, or with the next tick, when other requests may have returned theirs.
+    fn resume(&self, waiting: Vec<StreamHandle>, at_once: bool) {
         self.redis.stay_awake();
-        let (mut ready, mut granted) = (waiting, granted);
+        let (mut ready, mut at_once) = (waiting, at_once);
         loop {
             for stream in &ready {
-                stream.on_lease_ready();
+                stream.on_redis_ready();
             }
-            ready = if granted { self.redis.flush(&self.decider) } else { self.redis.park(&self.decider) };
+            ready = if at_once { self.redis.flush(&self.decider) } else { self.redis.park(&self.decider) };
             if ready.is_empty() {
                 return self.redis.sleep();
             }
-            granted = false;
+            at_once = false;
         }
     }
 
@@ -213,14 +212,4 @@ fn vm_id() -> Option<u32> {
 
 pub(crate) fn random() -> Option<u64> {
     getrandom::u64().ok()
-}
-
-/// The number of this configuration, where its renderer counts them. The root id ends in it:
-/// Envoy would reuse the root context of a configuration that returns.
-fn number(root_id: &str) -> Option<u32> {
-    let numbered = match root_id.strip_prefix(names::EDGE) {
-        Some(cluster) => cluster.strip_prefix(names::ATTEMPTS),
-        None => root_id.strip_prefix(names::FILTER),
-    };
-    numbered?.strip_prefix('-')?.parse().ok()
 }

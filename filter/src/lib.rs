@@ -28,6 +28,7 @@ mod module;
 mod redis;
 mod response_scan;
 mod retry_store;
+mod role;
 mod shared_data;
 mod shared_router;
 mod stream_handle;

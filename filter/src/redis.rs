@@ -1,7 +1,7 @@
 //! Calls to Redis: one pipeline each.
 //!
-//! Requests wait for leases, and for nothing else. They wait together where they can, and not
-//! longer than 50 ms.
+//! Requests wait for leases, and to learn where something was made that they refer to. They wait
+//! together where they can, and not longer than 50 ms.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use llm_balancer_config::{Config, names};
 use llm_balancer_router::{
-    Call, CallResult, Change, FollowUp, Membership, RedisTransition, Reference, Shortfall, WAIT_SECONDS,
-    series,
+    Amount, Awaited, Call, CallResult, Change, FollowUp, Membership, RedisTransition, Reference,
+    WAIT_SECONDS, series,
 };
 
 use crate::decider::Decider;
@@ -42,20 +42,24 @@ pub(crate) struct Redis {
     calls: RefCell<HashMap<u32, Pending>>,
     /// Requests that got nothing, while other instances are asked to give back: they acquire again
     /// with the next tick.
-    parked: RefCell<Vec<Waiting>>,
+    parked: RefCell<Vec<AwaitsLease>>,
 }
 
 /// What streams have queued since the root context was last awake.
 #[derive(Default)]
 struct Outbox {
-    waiting: Vec<Waiting>,
+    leases: Vec<AwaitsLease>,
     refills: Vec<usize>,
     /// Requests, and what each refers to.
     origins: Vec<(StreamHandle, Vec<Reference>)>,
 }
 
-/// A request, and the deployments on which it lacks a lease for so many tokens.
-type Waiting = (StreamHandle, Vec<(usize, u64)>);
+/// A request that lacks a lease of a deployment for so many tokens.
+struct AwaitsLease {
+    stream: StreamHandle,
+    deployment: usize,
+    tokens: u64,
+}
 
 struct Pending {
     call: Call,
@@ -90,15 +94,14 @@ impl Redis {
         }
     }
 
-    /// Queues a request for a lease on any of these deployments.
-    pub(crate) fn await_lease(&self, decider: &Decider, stream: StreamHandle, shortfall: Vec<(usize, u64)>) {
-        self.outbox.borrow_mut().waiting.push((stream, shortfall));
-        self.wake_up(decider);
-    }
-
-    /// Queues a request until Redis says where this was made.
-    pub(crate) fn await_origin(&self, decider: &Decider, stream: StreamHandle, references: Vec<Reference>) {
-        self.outbox.borrow_mut().origins.push((stream, references));
+    /// Queues a request for what it waits for.
+    pub(crate) fn enqueue(&self, decider: &Decider, stream: StreamHandle, awaited: Awaited) {
+        match awaited {
+            Awaited::Lease { deployment, tokens } => {
+                self.outbox.borrow_mut().leases.push(AwaitsLease { stream, deployment, tokens });
+            }
+            Awaited::Origin(references) => self.outbox.borrow_mut().origins.push((stream, references)),
+        }
         self.wake_up(decider);
     }
 
@@ -136,20 +139,20 @@ impl Redis {
             return Vec::new();
         }
         self.publish_news(decider);
-        let Outbox { waiting, refills, origins } = self.outbox.take();
+        let Outbox { leases, refills, origins } = self.outbox.take();
         let mut ready = self.find_origins(decider, origins);
         for deployment in refills {
-            self.acquire(decider, HashMap::from([(deployment, Shortfall::default())]), &[]);
+            self.acquire(decider, HashMap::from([(deployment, Amount::default())]), &[]);
         }
-        if waiting.is_empty() {
+        if leases.is_empty() {
             return ready;
         }
         if !self.parked.borrow().is_empty() {
-            self.parked.borrow_mut().extend(waiting);
+            self.parked.borrow_mut().extend(leases);
             self.request_tick(decider);
             return ready;
         }
-        ready.extend(self.acquire_for(decider, waiting));
+        ready.extend(self.acquire_for(decider, leases));
         ready
     }
 
@@ -171,23 +174,23 @@ impl Redis {
 
     /// Sends what streams have queued, but lets requests wait for the next tick.
     pub(crate) fn park(&self, decider: &Decider) -> Vec<StreamHandle> {
-        let waiting = std::mem::take(&mut self.outbox.borrow_mut().waiting);
-        if !waiting.is_empty() {
-            self.parked.borrow_mut().extend(waiting);
+        let leases = std::mem::take(&mut self.outbox.borrow_mut().leases);
+        if !leases.is_empty() {
+            self.parked.borrow_mut().extend(leases);
             self.request_tick(decider);
         }
         self.flush(decider)
     }
 
     /// Acquires leases for requests, each for what it lacks. Returns those that do not wait.
-    fn acquire_for(&self, decider: &Decider, requests: Vec<Waiting>) -> Vec<StreamHandle> {
-        let mut shortfall: HashMap<usize, Shortfall> = HashMap::new();
-        for (deployment, tokens) in requests.iter().flat_map(|(_, shortfall)| shortfall) {
+    fn acquire_for(&self, decider: &Decider, requests: Vec<AwaitsLease>) -> Vec<StreamHandle> {
+        let mut shortfall: HashMap<usize, Amount> = HashMap::new();
+        for AwaitsLease { deployment, tokens, .. } in &requests {
             let sum = shortfall.entry(*deployment).or_default();
             sum.requests = sum.requests.saturating_add(1);
             sum.tokens = sum.tokens.saturating_add(*tokens);
         }
-        let waiting: Vec<StreamHandle> = requests.into_iter().map(|(stream, _)| stream).collect();
+        let waiting: Vec<StreamHandle> = requests.into_iter().map(|request| request.stream).collect();
         if self.acquire(decider, shortfall, &waiting) { Vec::new() } else { waiting }
     }
 
@@ -195,7 +198,7 @@ impl Redis {
     fn acquire(
         &self,
         decider: &Decider,
-        shortfall: HashMap<usize, Shortfall>,
+        shortfall: HashMap<usize, Amount>,
         waiting: &[StreamHandle],
     ) -> bool {
         if self.join(&shortfall, waiting) {
@@ -207,7 +210,7 @@ impl Redis {
     }
 
     /// Waits for a call that is under way for one of the same deployments, and has not timed out.
-    fn join(&self, shortfall: &HashMap<usize, Shortfall>, waiting: &[StreamHandle]) -> bool {
+    fn join(&self, shortfall: &HashMap<usize, Amount>, waiting: &[StreamHandle]) -> bool {
         let mut calls = self.calls.borrow_mut();
         let is_same = |pending: &&mut Pending| {
             !pending.has_timed_out && pending.call.leases().any(|index| shortfall.contains_key(&index))
@@ -219,16 +222,7 @@ impl Redis {
 
     /// Publishes cooldowns that have begun and origins that became known to the other instances.
     fn publish_news(&self, decider: &Decider) {
-        if let Some(call) = decider.decide(|router, moment| router.fleet()?.publish_origins(moment)) {
-            self.send(decider, call, Vec::new());
-        }
-        let begun = decider.router.fleet().map(|mut fleet| fleet.begun_cooldowns());
-        for deployment in begun.unwrap_or_default() {
-            let call = decider.decide(|router, moment| router.fleet()?.publish(deployment, moment));
-            if let Some(call) = call {
-                self.send(decider, call, Vec::new());
-            }
-        }
+        self.send_all(decider, decider.decide(|router, moment| Some(router.fleet()?.publish_news(moment))));
     }
 
     /// Whether calls other than waits are pending, and have not timed out.
@@ -238,10 +232,7 @@ impl Redis {
 
     /// Removes this instance from the fleet.
     pub(crate) fn deregister(&self, decider: &Decider) {
-        let calls = decider.decide(|router, moment| Some(router.fleet()?.deregister(moment)));
-        for call in calls.into_iter().flatten() {
-            self.send(decider, call, Vec::new());
-        }
+        self.send_all(decider, decider.decide(|router, moment| Some(router.fleet()?.deregister(moment))));
     }
 
     /// Times out calls, and once a second exchanges with the other instances. Returns the requests
@@ -254,10 +245,7 @@ impl Redis {
         }
         self.publish_news(decider);
         if is_heartbeat {
-            let calls = decider.decide(|router, moment| Some(router.fleet()?.exchange(moment)));
-            for call in calls.into_iter().flatten() {
-                self.send(decider, call, Vec::new());
-            }
+            self.send_all(decider, decider.decide(|router, moment| Some(router.fleet()?.exchange(moment))));
         }
         self.request_tick(decider);
         released
@@ -281,6 +269,13 @@ impl Redis {
         released
     }
 
+    /// Sends calls that no request waits for; `None` without Redis.
+    fn send_all(&self, decider: &Decider, calls: Option<Vec<Call>>) {
+        for call in calls.into_iter().flatten() {
+            self.send(decider, call, Vec::new());
+        }
+    }
+
     /// Sends a call. To be called from the root context only: the SDK gives it the answer.
     fn send(&self, decider: &Decider, call: Call, waiting: Vec<StreamHandle>) -> bool {
         let timeout = if call.is_wait() { WAIT_TIMEOUT } else { TIMEOUT };
@@ -299,28 +294,26 @@ impl Redis {
     }
 
     /// Applies an answer, or that there is none. Returns the requests that waited for it, and
-    /// whether it grants anything.
+    /// whether those that need to wait again acquire at once.
     pub(crate) fn on_reply(&self, decider: &Decider, token: u32) -> (Vec<StreamHandle>, bool) {
         let Some(Pending { call, waiting, ticks, .. }) = self.calls.borrow_mut().remove(&token) else {
             return (Vec::new(), false);
         };
         let replies = hostcalls::redis_replies();
-        let granted = self.apply_reply(decider, call, replies.as_deref(), ticks >= PATIENCE);
-        (waiting, granted)
+        let resumes = self.apply_reply(decider, call, replies.as_deref(), ticks >= PATIENCE);
+        (waiting, resumes)
     }
 
     fn apply_reply(&self, decider: &Decider, call: Call, answer: Option<&[u8]>, is_late: bool) -> bool {
-        let CallResult { transition, granted, follow_up, .. } =
+        let CallResult { transition, resumes, follow_up, .. } =
             decider.decide(|router, moment| router.apply_reply(&call, answer, is_late, moment));
         report(Some(transition));
         if follow_up != FollowUp::None {
             let calls = decider.decide(|router, moment| Some(router.fleet()?.follow_up(follow_up, moment)));
-            for call in calls.into_iter().flatten() {
-                self.send(decider, call, Vec::new());
-            }
+            self.send_all(decider, calls);
         }
         self.request_tick(decider);
-        granted
+        resumes
     }
 
     fn request_tick(&self, decider: &Decider) {

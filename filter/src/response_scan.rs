@@ -39,7 +39,7 @@ impl ResponseScan {
             status,
             route: attempt.route,
             usage: UsageScanner::new(),
-            filters_usage_event: attempt.filters_usage_event,
+            filters_usage_event: attempt.injected_usage.is_some_and(|usage| !usage.is_for_client),
             usage_event_filter: None,
             references: attempt.reference_scan.take(),
             held: None,

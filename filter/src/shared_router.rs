@@ -59,12 +59,12 @@ impl SharedRouter {
     }
 
     /// Registers this worker and its configuration. Returns the revision.
-    pub(crate) fn announce(&self) -> u32 {
+    pub(crate) fn register(&self) -> u32 {
         self.router.announce(self.kind.number, self.kind.fingerprint, self.own, &SharedData)
     }
 
     /// Publishes what this worker has counted, with the first filter that ticks in a second.
-    pub(crate) fn beat(&self, uptime: Duration) {
+    pub(crate) fn on_heartbeat(&self, uptime: Duration) {
         if self.heartbeat.is_due(uptime) {
             let now = hostcalls::now();
             self.router.beat(now, &SharedData);

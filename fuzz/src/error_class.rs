@@ -1,7 +1,7 @@
 //! Errors of providers. The class of an error depends on what its body says, and not on how it is
 //! written: the order of members, blanks, escapes, members without a meaning.
 
-use llm_balancer_router::testing::{Added, ErrorClass, ProviderError, classify};
+use llm_balancer_router::testing::{ErrorClass, ProviderError, classify};
 use llm_balancer_router::{Random, SplitMix};
 use serde_json::{Map, Value};
 
@@ -24,7 +24,7 @@ pub fn error_class(bytes: &[u8]) {
             has_retry_after: flags & 2 != 0,
             is_wildcard: flags & 4 != 0,
             model: "gpt-4o",
-            added: Added { stream_options: flags & 8 != 0 },
+            adds_stream_options: flags & 8 != 0,
         })
         .class
     };

@@ -49,11 +49,11 @@ pub use random::{Random, SplitMix};
 pub use request::references::{Reference, ReferenceScan};
 pub use request::{Refusal, Request};
 pub use router::{
-    Arrival, ERROR_HEADERS, ErrorResponse, NeedsLease, NeedsOrigin, ResponseSummary, Router, Sending, Step,
-    StreamEnd, Verdict, sends_body, wire,
+    Arrival, Awaited, ERROR_HEADERS, ErrorResponse, ResponseSummary, Router, Sending, Step, StreamEnd,
+    Verdict, sends_body, wire,
 };
+pub use state::amount::Amount;
 pub use state::heartbeats::HEARTBEAT;
-pub use state::lease::Shortfall;
 pub use state::membership::Membership;
 pub use state::store::{Moment, Store, Version};
 pub use telemetry::access_log::AccessLogEntry;
@@ -66,7 +66,7 @@ pub use upstream::{health, response_check};
 /// What only tests and examples use.
 #[cfg(feature = "testing")]
 pub mod testing {
-    pub use crate::failure::{Added, ErrorClass, ProviderError, classify};
+    pub use crate::failure::{ErrorClass, ProviderError, classify};
     pub use crate::fleet::{resp, script_name};
     pub use crate::http::json::{NotAnObject, Object, fold_case};
     pub use crate::http::multipart::Form;

@@ -11,6 +11,15 @@ pub(crate) use native::*;
 #[cfg(target_family = "wasm")]
 pub(crate) use wasm::*;
 
+/// What Envoy says in words about the current stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Detail {
+    /// Why the response has its status.
+    Response,
+    /// Why there is no connection, such as an error of TLS.
+    TransportFailure,
+}
+
 /// A status of the host other than Ok.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Error(u32);

@@ -11,7 +11,6 @@ use llm_balancer_router::{Headers, Refusal};
 use super::Stream;
 use super::kept_body::{KeptBody, has_room};
 use crate::by_stream::ByStream;
-use crate::filter::Filter;
 use crate::hostcalls::{Action, BufferType, MapType};
 use crate::{hostcalls, retry_store};
 
@@ -41,9 +40,8 @@ impl Stream {
     }
 
     /// Whether Envoy runs a request through the edge again. `complete` means that no body follows.
-    pub(super) fn arrived_again(&mut self, filter: &Filter, complete: bool) -> Option<Arrived> {
-        filter.later_attempts.as_ref()?;
-        if self.request_headers.get(":path") != Some(names::NEXT_ATTEMPT_PATH) {
+    pub(super) fn arrived_again(&mut self, complete: bool) -> Option<Arrived> {
+        if !self.is_on_edge() || self.request_headers.get(":path") != Some(names::NEXT_ATTEMPT_PATH) {
             return None;
         }
         let id = self.request_headers.get(names::NEXT_ATTEMPT)?;
@@ -57,14 +55,14 @@ impl Stream {
         }
         // A client may have sent a body that did not matter, about a stored response.
         let headers = self.request_headers.iter().filter(|(name, _)| *name != "content-length");
-        (self.complete, self.request_headers) = (true, headers.collect());
+        (self.is_back_without_body, self.request_headers) = (true, headers.collect());
         Some(Arrived::AgainComplete)
     }
 
     /// Makes the request the client's again.
     pub(super) fn restore(&mut self) -> Action {
         let Some(original) = self.original.take() else { return self.step(Event::StateMissing) };
-        let sent = match self.complete {
+        let sent = match self.is_back_without_body {
             true => Vec::new(),
             false => hostcalls::buffer(BufferType::HttpRequestBody),
         };
@@ -82,7 +80,7 @@ impl Stream {
 
     /// Sends a request to the internal listener at once, if this VM keeps too much of others.
     pub(super) fn pass_on(&mut self) -> Option<Action> {
-        if has_room(self.chunk_size) {
+        if has_room(self.request_size) {
             return None;
         }
         let cluster = self.later_attempts()?;
@@ -94,7 +92,7 @@ impl Stream {
 
     /// A request without a body stays without one.
     fn restore_body(&self, pieces: Vec<&[u8]>) -> hostcalls::Result<()> {
-        match self.complete {
+        match self.is_back_without_body {
             true => Ok(()),
             false => hostcalls::set_buffer_pieces(BufferType::HttpRequestBody, pieces.into_iter()),
         }
@@ -102,7 +100,7 @@ impl Stream {
 
     /// The cluster of later attempts: the one of the configuration that the request began with.
     fn later_attempts(&self) -> Option<String> {
-        self.filter.as_ref()?.later_attempts.clone()
+        self.filter.role.later_attempts().map(str::to_owned)
     }
 
     /// The client's headers, for that cluster.

@@ -12,7 +12,7 @@ use llm_balancer_router::{
 use super::Stream;
 use super::again;
 use super::request::set_response_header;
-use crate::hostcalls::{Action, BufferType, MapType};
+use crate::hostcalls::{Action, BufferType, Detail, MapType, response_flags};
 use crate::{hostcalls, retry_store};
 
 /// The status of the edge's answer where a response has broken off.
@@ -21,7 +21,8 @@ const BROKE_OFF: u16 = 500;
 impl Stream {
     /// The provider answered with an error, or Envoy has no provider.
     pub(super) fn read_failure(&mut self) {
-        let (Some(filter), Some(attempt)) = (&self.filter, &mut self.attempt) else { return };
+        let Some(attempt) = &mut self.attempt else { return };
+        let router = &self.filter.decider.router;
         let flags = response_flags();
         let by_envoy = Failure::from_response_flags(flags);
         attempt.detail = by_envoy.and_then(|_| detail());
@@ -29,15 +30,15 @@ impl Stream {
             && Failure::ended_by_provider(flags)
             && hostcalls::header(MapType::HttpResponseHeaders, names::REUSED).is_some();
         let status = self.status;
-        self.failure = Some(by_envoy.unwrap_or_else(|| {
+        let failure = by_envoy.unwrap_or_else(|| {
             if (300..=399).contains(&status) {
                 let location = hostcalls::header(MapType::HttpResponseHeaders, "location");
-                let shown =
-                    location.and_then(|location| filter.decider.router.redirect_target(attempt, &location));
+                let shown = location.and_then(|location| router.redirect_target(attempt, &location));
                 attempt.detail = shown;
             }
             Failure::Provider { status, retry_after: retry_after_header() }
-        }));
+        });
+        self.failed = Some((failure, None));
     }
 
     /// The answer is an error, whatever its status says.
@@ -45,34 +46,33 @@ impl Stream {
         if let Some(attempt) = &mut self.attempt {
             attempt.detail = Some(format!("error in the body of a response with status {}", self.status));
         }
-        self.failure = Some(Failure::Provider { status: found.status, retry_after: retry_after_header() });
-        self.error = Some(ErrorResponse {
+        let failure = Failure::Provider { status: found.status, retry_after: retry_after_header() };
+        let error = ErrorResponse {
             headers: error_headers(),
             body: found.body.into_bytes(),
             received_status: Some(self.status),
             ..ErrorResponse::default()
-        });
+        };
+        self.failed = Some((failure, Some(error)));
     }
 
     /// The response is silent for too long.
     pub(super) fn time_out(&mut self) {
-        (self.failure, self.error) = (Some(Failure::TimedOut), None);
+        self.failed = Some((Failure::TimedOut, None));
     }
 
     /// Asks the router what to do about the failed attempt.
     pub(super) fn settle(&mut self) -> Action {
-        let (Some(filter), Some(attempt), Some(failure)) =
-            (self.filter.clone(), self.attempt.take(), self.failure)
-        else {
+        let (Some(attempt), Some((failure, error))) = (self.attempt.take(), self.failed.take()) else {
             return self.step(Event::StateMissing);
         };
-        let error = self.error.take();
         let response = || error.clone().unwrap_or_else(error_response);
-        let verdict = filter
+        let verdict = self
+            .filter
             .decider
             .decide(|router, moment| router.on_attempt_failed(*attempt, failure, &response, moment));
         // The failure may have begun a cooldown, which the other instances learn at once.
-        filter.redis.wake_up(&filter.decider);
+        self.filter.redis.wake_up(&self.filter.decider);
         let settled = self.keep(verdict);
         self.step(Event::Settled(settled))
     }
@@ -106,7 +106,7 @@ impl Stream {
         let is_on_edge = self.is_on_edge();
         if let Some(mut retry_state) = self.next_attempt.take() {
             if is_on_edge {
-                retry_state.uncounted_attempts = 1;
+                retry_state.began_on_edge = true;
                 self.keep_client_request();
             }
             self.store(*retry_state);
@@ -142,9 +142,7 @@ impl Stream {
     }
 
     pub(super) fn start_retry_timer(&mut self) {
-        if let Some(filter) = &self.filter {
-            filter.decider.timers.start_retry_wait(self.this.clone(), self.retry_wait);
-        }
+        self.filter.decider.timers.start_retry_wait(self.this.clone(), self.retry_wait);
     }
 
     /// The stream ended while its failed response was held. On the edge nothing is sent again then: where
@@ -176,16 +174,16 @@ impl Stream {
         if self.is_left_by_client(flags) {
             return self.abandon();
         }
-        let (Some(filter), Some(mut attempt)) = (&self.filter, self.attempt.take()) else { return };
+        let Some(mut attempt) = self.attempt.take() else { return };
+        let decider = &self.filter.decider;
         attempt.detail = detail();
         let failure = if self.has_timed_out(flags) { Failure::TimedOut } else { Failure::Broken };
-        if self.is_single_hop() || self.is_on_edge() {
-            let entry =
-                filter.decider.decide(|router, moment| router.on_unanswered(*attempt, failure, moment));
-            self.entry = Some(entry);
+        if !self.is_behind_the_edge() {
+            self.entry =
+                Some(decider.decide(|router, moment| router.on_unanswered(*attempt, failure, moment)));
             return;
         }
-        let retry_state = filter.decider.decide(|router, moment| router.on_reset(*attempt, failure, moment));
+        let retry_state = decider.decide(|router, moment| router.on_reset(*attempt, failure, moment));
         self.store(retry_state);
     }
 
@@ -198,15 +196,10 @@ impl Stream {
     }
 }
 
-/// Envoy's response flags of this stream.
-pub(super) fn response_flags() -> u64 {
-    hostcalls::number_property("response\0flags").unwrap_or_default()
-}
-
 /// Envoy's words for what is wrong: `connection_refused`, a TLS error.
 fn detail() -> Option<String> {
-    let text = |path| hostcalls::property(path).filter(|text| !text.is_empty());
-    let detail = text("upstream\0transport_failure_reason").or_else(|| text("response\0code_details"))?;
+    let text = |what| hostcalls::detail(what).filter(|text| !text.is_empty());
+    let detail = text(Detail::TransportFailure).or_else(|| text(Detail::Response))?;
     Some(String::from_utf8_lossy(&detail).into_owned())
 }
 

@@ -7,7 +7,7 @@ mod kept_body;
 mod request;
 mod response;
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, RefCell, RefMut};
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::hostcalls::MapType;
 use llm_balancer_config::names;
 use llm_balancer_router::stream::{Due, Effect, Event, Phase, next};
 use llm_balancer_router::{
-    AccessLogEntry, Attempt, ErrorResponse, Failure, Headers, Reference, Reply, Request, RetryState,
+    AccessLogEntry, Attempt, Awaited, ErrorResponse, Failure, Headers, Reply, Request, RetryState,
 };
 #[cfg(target_family = "wasm")]
 use proxy_wasm::traits::{Context, HttpContext};
@@ -30,19 +30,24 @@ use crate::hostcalls::{self, Action, BufferType};
 use crate::response_scan::ResponseScan;
 use crate::stream_handle::{StreamHandle, Wake};
 
-/// What the host owns. Timers and Redis have a [`StreamHandle`] to the same stream.
-pub(crate) struct HttpStream(Rc<RefCell<Stream>>);
+/// What the host owns. Timers and Redis have a [`StreamHandle`] to the same stream. There is none
+/// where the configuration has failed: the request is answered with an error.
+pub(crate) struct HttpStream(Option<Rc<RefCell<Stream>>>);
 
 impl HttpStream {
-    /// Without a filter, every request is answered with an error.
     pub(crate) fn new(context: u32, filter: Option<Rc<Filter>>) -> Self {
-        Self(Rc::new_cyclic(|this| {
-            let handle = StreamHandle::new(context, Weak::<RefCell<Stream>>::clone(this));
-            RefCell::new(Stream::new(handle, filter))
+        Self(filter.map(|filter| {
+            Rc::new_cyclic(|this| {
+                let handle = StreamHandle::new(context, Weak::<RefCell<Stream>>::clone(this));
+                RefCell::new(Stream::new(handle, filter))
+            })
         }))
     }
 
     pub(crate) fn on_request_headers(&self, complete: bool) -> Action {
+        if self.0.is_none() {
+            request::send_error();
+        }
         self.enter(|stream| stream.on_request_headers(complete))
     }
 
@@ -56,23 +61,23 @@ impl HttpStream {
     }
 
     pub(crate) fn on_response_headers(&self, complete: bool) -> Action {
-        self.enter(|stream| stream.on_response_headers(complete))
+        self.enter_response(|stream| stream.on_response_headers(complete))
     }
 
     pub(crate) fn on_response_body(&self, size: usize, complete: bool) -> Action {
-        self.enter(|stream| stream.on_response_body(size, complete))
+        self.enter_response(|stream| stream.on_response_body(size, complete))
     }
 
     /// The answer to a health probe; without a status there was none.
     pub(crate) fn on_probe_reply(&self, token: u32, status: Option<u16>) {
-        if let Ok(mut stream) = self.0.try_borrow_mut() {
+        if let Some(mut stream) = self.borrow() {
             stream.on_probe_reply(token, status);
         }
     }
 
     /// The end of the stream. Envoy writes the access log next.
     pub(crate) fn end(&self) {
-        if let Ok(mut stream) = self.0.try_borrow_mut() {
+        if let Some(mut stream) = self.borrow() {
             stream.on_log();
         }
     }
@@ -80,16 +85,26 @@ impl HttpStream {
     /// The end of a stream in which the filter has failed: what was admitted has ended.
     #[cfg(not(target_family = "wasm"))]
     pub(crate) fn abandon(&self) {
-        if let Ok(mut stream) = self.0.try_borrow_mut()
+        if let Some(mut stream) = self.borrow()
             && stream.attempt.is_some()
         {
             stream.on_log();
         }
     }
 
+    /// The stream, unless it is busy, or there is none.
+    fn borrow(&self) -> Option<RefMut<'_, Stream>> {
+        self.0.as_ref()?.try_borrow_mut().ok()
+    }
+
     /// A stream that is busy is not entered again: nothing of it goes on.
     fn enter(&self, callback: impl FnOnce(&mut Stream) -> Action) -> Action {
-        self.0.try_borrow_mut().map_or(Action::Pause, |mut stream| callback(&mut stream))
+        self.borrow().map_or(Action::Pause, |mut stream| callback(&mut stream))
+    }
+
+    /// Where there is no stream, the response is the filter's error.
+    fn enter_response(&self, callback: impl FnOnce(&mut Stream) -> Action) -> Action {
+        if self.0.is_none() { Action::Continue } else { self.enter(callback) }
     }
 }
 
@@ -144,31 +159,33 @@ impl Wake for RefCell<Stream> {
         }
     }
 
-    fn on_lease_ready(&self) {
+    fn on_redis_ready(&self) {
         if let Ok(mut stream) = self.try_borrow_mut() {
-            stream.on_lease_ready();
+            stream.on_redis_ready();
         }
     }
 }
 
 /// What the filter knows about an attempt. Which fields are set depends on the phase; what is
 /// missing ends in [`Event::StateMissing`].
-#[derive(Default)]
 struct Stream {
     this: StreamHandle,
-    filter: Option<Rc<Filter>>,
+    filter: Rc<Filter>,
     phase: Phase,
     /// As they arrived: Envoy forgets them when it has sent them on.
     request_headers: Headers,
+    /// Bytes of the request's body so far.
+    request_size: usize,
     request: Option<Box<Request>>,
     /// What restores the client's body, on the edge: until the answer is accepted, and in a request
     /// that is back.
     original: Option<KeptBody>,
-    /// While the request waits for a lease: what it has been through, and what it lacks.
+    /// Whether a request that is back has no body.
+    is_back_without_body: bool,
+    /// While the request waits for Redis: what it has been through, and what it waits for until that
+    /// is queued.
     retry_state: Option<Box<RetryState>>,
-    shortfall: Vec<(usize, u64)>,
-    /// While the request waits for Redis to say where these were made.
-    references: Vec<Reference>,
+    awaited: Option<Awaited>,
     probe: Option<HealthProbe>,
     attempt: Option<Box<Attempt>>,
     /// Of the response; 0 before there is one.
@@ -176,13 +193,11 @@ struct Stream {
     scan: Option<Box<ResponseScan>>,
     /// The chunk of the response's body that is being looked at, once it has been read.
     chunk: Option<Vec<u8>>,
-    /// Bytes that Envoy holds of the request's body, then of the response's, and whether they are
-    /// the last ones.
+    /// Bytes that Envoy holds of the response's body, and whether they are the last ones.
     chunk_size: usize,
     complete: bool,
-    failure: Option<Failure>,
-    /// An error under a success status.
-    error: Option<ErrorResponse>,
+    /// Why the attempt has failed, with an error under a success status.
+    failed: Option<(Failure, Option<ErrorResponse>)>,
     error_headers: Vec<(&'static str, String)>,
     next_attempt: Option<Box<RetryState>>,
     retry_wait: Duration,
@@ -197,8 +212,34 @@ struct Stream {
 }
 
 impl Stream {
-    fn new(this: StreamHandle, filter: Option<Rc<Filter>>) -> Self {
-        Self { this, filter, ..Self::default() }
+    fn new(this: StreamHandle, filter: Rc<Filter>) -> Self {
+        Self {
+            this,
+            filter,
+            phase: Phase::New,
+            request_headers: Headers::default(),
+            request_size: 0,
+            request: None,
+            original: None,
+            is_back_without_body: false,
+            retry_state: None,
+            awaited: None,
+            probe: None,
+            attempt: None,
+            status: 0,
+            scan: None,
+            chunk: None,
+            chunk_size: 0,
+            complete: false,
+            failed: None,
+            error_headers: Vec::new(),
+            next_attempt: None,
+            retry_wait: Duration::ZERO,
+            reply: None,
+            entry: None,
+            chunks: None,
+            timed_out: false,
+        }
     }
 
     /// Moves the state machine, and does what it says.
@@ -222,7 +263,7 @@ impl Stream {
             Effect::SkipDuplicateLog => self.skip_duplicate_log(),
             Effect::RefuseTooLarge => self.refuse_too_large(),
             Effect::StartProbes => self.start_probes(),
-            Effect::AwaitLease => self.await_lease(),
+            Effect::AwaitRedis => self.await_redis(),
             Effect::RefillLease => self.refill_lease(),
             Effect::StartAnswer => self.start_answer(),
             Effect::StartIdleTimeout => self.start_idle_timeout(),
@@ -255,20 +296,22 @@ impl Stream {
         self.request_headers.get(names::STREAM_ID).unwrap_or_default()
     }
 
-    fn is_single_hop(&self) -> bool {
-        self.filter.as_ref().is_some_and(|filter| filter.decider.router.is_single_hop())
-    }
-
     /// Whether this is the filter on the edge, whose responses go straight to the client.
     fn is_on_edge(&self) -> bool {
-        self.filter.as_ref().is_some_and(|filter| filter.later_attempts.is_some())
+        self.filter.role.is_edge()
+    }
+
+    fn is_behind_the_edge(&self) -> bool {
+        self.filter.role.is_behind_the_edge()
     }
 
     /// Counts the request and writes its line of the access log, if it has ended.
     fn finish(&mut self) {
-        let (Some(filter), Some(entry)) = (&self.filter, self.entry.take()) else { return };
+        let Some(entry) = self.entry.take() else { return };
         let headers = &self.request_headers;
-        write_log(filter.decider.decide(|router, moment| router.record_request(entry, headers, moment.now)));
+        write_log(
+            self.filter.decider.decide(|router, moment| router.record_request(entry, headers, moment.now)),
+        );
     }
 
     /// The end of the stream, however it came. Envoy writes the access log next.
@@ -280,9 +323,7 @@ impl Stream {
             self.step(Event::Log);
             self.finish();
         }
-        if let Some(filter) = &self.filter {
-            filter.decider.timers.forget(self.this.context());
-        }
+        self.filter.decider.timers.forget(self.this.context());
     }
 }
 

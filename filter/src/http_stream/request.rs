@@ -1,29 +1,28 @@
 //! The request: its headers, its body, the deployment that gets it, and answers without one.
 
-use llm_balancer_config::names;
+use llm_balancer_config::{Wire, names};
 use llm_balancer_router::stream::{Arrived, Event, Phase, Selected};
 use llm_balancer_router::{
-    AccessLogEntry, Arrival, NeedsLease, NeedsOrigin, Original, Outcome, Refusal, Reply, RetryState, Sending,
-    Step, sends_body, wire,
+    AccessLogEntry, Arrival, Original, Outcome, Refusal, Reply, RetryState, Sending, Step, sends_body, wire,
 };
 
 use super::Stream;
 use super::kept_body::KeptBody;
-use crate::filter::Filter;
 use crate::health_probe::HealthProbe;
 use crate::hostcalls::{Action, BufferType, MapType};
+use crate::role::Role;
 use crate::{hostcalls, retry_store};
 
 impl Stream {
     pub(super) fn on_request_headers(&mut self, complete: bool) -> Action {
-        let Some(filter) = self.filter.clone() else { return self.step(Event::StateMissing) };
         self.request_headers = hostcalls::headers(MapType::HttpRequestHeaders);
         #[cfg(feature = "testing")]
         crate::testing::trap_if_asked(&self.request_headers, "1");
-        if let Some(arrived) = self.arrived_again(&filter, complete) {
+        if let Some(arrived) = self.arrived_again(complete) {
             return self.step(Event::RequestHeaders(arrived));
         }
-        let arrived = match filter.decider.router.on_request_headers(&self.request_headers, complete) {
+        let router = &self.filter.decider.router;
+        let arrived = match router.on_request_headers(&self.request_headers, complete) {
             Arrival::Hold(request) => {
                 self.request = Some(request);
                 if complete { Arrived::Complete } else { Arrived::Hold }
@@ -47,23 +46,20 @@ impl Stream {
     /// `size` is that of all of the body that Envoy holds.
     pub(super) fn on_request_body(&mut self, size: usize, complete: bool) -> Action {
         // What is refused is discarded as it comes.
-        let discarded = if self.phase == Phase::Refusing { self.chunk_size } else { 0 };
-        self.chunk_size = size.saturating_add(discarded);
+        let discarded = if self.phase == Phase::Refusing { self.request_size } else { 0 };
+        self.request_size = size.saturating_add(discarded);
         // Where the edge keeps a body for a retry, Envoy's own limit is above this one.
         let has_limit = matches!(self.phase, Phase::AwaitBody | Phase::Refusing);
-        let is_too_large = has_limit && self.chunk_size as u64 > self.max_body_bytes();
+        let is_too_large = has_limit && self.request_size as u64 > self.max_body_bytes();
         self.step(if is_too_large { Event::BodyTooLarge } else { Event::RequestBody { complete } })
     }
 
     fn max_body_bytes(&self) -> u64 {
-        let config = self.filter.as_ref().map(|filter| filter.decider.router.config());
-        config.map(|config| config.server.max_body_bytes).unwrap_or_default()
+        self.filter.decider.router.config().server.max_body_bytes
     }
 
     pub(super) fn select(&mut self) -> Action {
-        let (Some(filter), Some(request)) = (self.filter.clone(), self.request.take()) else {
-            return self.step(Event::StateMissing);
-        };
+        let Some(request) = self.request.take() else { return self.step(Event::StateMissing) };
         if let Some(action) = self.pass_on() {
             return action;
         }
@@ -77,24 +73,16 @@ impl Stream {
             None => self.restore_retry_state(),
         };
         let body = hostcalls::buffer(BufferType::HttpRequestBody);
-        let step = filter
+        let step = self
+            .filter
             .decider
             .decide(|router, moment| router.on_request_body(&request, &body, retry_state, moment));
         let selected = match step {
-            Step::Send(sending) => self.forward(&filter, *sending, body),
-            Step::AcquireLease(needs_lease) => {
-                let NeedsLease { retry_state, shortfall } = *needs_lease;
+            Step::Send(sending) => self.forward(*sending, body),
+            Step::AwaitRedis(retry_state, awaited) => {
                 self.request = Some(request);
-                self.retry_state = Some(Box::new(retry_state));
-                self.shortfall = shortfall;
-                Selected::NeedsLease
-            }
-            Step::FindOrigin(needs_origin) => {
-                let NeedsOrigin { retry_state, references } = *needs_origin;
-                self.request = Some(request);
-                self.retry_state = Some(Box::new(retry_state));
-                self.references = references;
-                Selected::NeedsLease
+                (self.retry_state, self.awaited) = (Some(retry_state), Some(awaited));
+                Selected::AwaitRedis
             }
             Step::Reply(reply, entry) => {
                 (self.reply, self.entry) = (Some(reply), Some(*entry));
@@ -108,13 +96,13 @@ impl Stream {
     /// the edge has sent it.
     fn restore_retry_state(&self) -> Option<RetryState> {
         // Nothing sends a request here twice, so only a client can claim that.
-        if self.is_single_hop() || self.is_on_edge() {
+        if !self.is_behind_the_edge() {
             return None;
         }
         let counted: u32 = self.request_headers.get(names::ATTEMPT_COUNT)?.parse().ok()?;
         let stored = retry_store::take(self.stream_id());
-        let uncounted = stored.as_ref().map_or(0, |stored| stored.uncounted_attempts);
-        let edge_attempts = counted.saturating_add(uncounted);
+        let began_on_edge = stored.as_ref().is_some_and(|stored| stored.began_on_edge);
+        let edge_attempts = counted.saturating_add(u32::from(began_on_edge));
         let retries = edge_attempts.checked_sub(1).filter(|retries| *retries > 0)?;
         Some(RetryState {
             edge_attempts,
@@ -123,8 +111,8 @@ impl Stream {
     }
 
     /// Rewrites the request for its deployment.
-    fn forward(&mut self, filter: &Filter, sending: Sending, body: Vec<u8>) -> Selected {
-        let deployment = filter.decider.router.deployment(sending.attempt.deployment);
+    fn forward(&mut self, sending: Sending, body: Vec<u8>) -> Selected {
+        let deployment = self.filter.decider.router.deployment(sending.attempt.deployment);
         let cluster = deployment.map_or("", |deployment| deployment.cluster.as_str());
         // One call sets them all and makes Envoy select the route, and with it the cluster, again.
         let mut headers = sending.headers;
@@ -135,26 +123,20 @@ impl Stream {
                 None => Ok(()),
             }
         });
-        if filter.later_attempts.is_some() {
+        if self.is_on_edge() {
             self.original = Some(KeptBody::new(Original::new(body, sending.body.as_ref())));
         }
         self.attempt = Some(Box::new(sending.attempt));
         if rewritten.is_ok() { Selected::Forwarded } else { Selected::NotRewritten }
     }
 
-    pub(super) fn await_lease(&mut self) {
-        let shortfall = std::mem::take(&mut self.shortfall);
-        let references = std::mem::take(&mut self.references);
-        let Some(filter) = &self.filter else { return };
-        if !references.is_empty() {
-            filter.redis.await_origin(&filter.decider, self.this.clone(), references);
-        } else {
-            filter.redis.await_lease(&filter.decider, self.this.clone(), shortfall);
-        }
+    pub(super) fn await_redis(&mut self) {
+        let Some(awaited) = self.awaited.take() else { return };
+        self.filter.redis.enqueue(&self.filter.decider, self.this.clone(), awaited);
     }
 
-    pub(super) fn on_lease_ready(&mut self) {
-        let goes_on = self.step(Event::LeaseReady) == Action::Continue;
+    pub(super) fn on_redis_ready(&mut self) {
+        let goes_on = self.step(Event::RedisReady) == Action::Continue;
         if goes_on && matches!(self.phase, Phase::Sent | Phase::Restoring) {
             hostcalls::resume_request();
         }
@@ -162,10 +144,10 @@ impl Stream {
 
     /// Beside the request that found the lease nearly used up.
     pub(super) fn refill_lease(&self) {
-        if let (Some(filter), Some(attempt)) = (&self.filter, &self.attempt)
+        if let Some(attempt) = &self.attempt
             && attempt.ticket.lease_low
         {
-            filter.redis.refill(&filter.decider, attempt.deployment);
+            self.filter.redis.refill(&self.filter.decider, attempt.deployment);
         }
     }
 
@@ -174,16 +156,16 @@ impl Stream {
         if !self.is_on_edge() {
             retry_store::end(self.stream_id(), false);
         }
-        if let (Some(filter), Some(attempt)) = (&self.filter, self.attempt.take()) {
-            self.entry =
-                Some(filter.decider.decide(|router, moment| router.on_client_disconnect(*attempt, moment)));
+        if let Some(attempt) = self.attempt.take() {
+            let decider = &self.filter.decider;
+            self.entry = Some(decider.decide(|router, moment| router.on_client_disconnect(*attempt, moment)));
         }
     }
 
     pub(super) fn on_client_disconnect(&mut self) {
-        let kept = match self.is_single_hop() || self.is_on_edge() {
-            true => Some(RetryState::default()),
-            false => retry_store::end(self.stream_id(), false),
+        let kept = match self.is_behind_the_edge() {
+            true => retry_store::end(self.stream_id(), false),
+            false => Some(RetryState::default()),
         };
         let own = self.retry_state.take().map(|retry_state| *retry_state);
         self.entry = own.or(kept).map(AccessLogEntry::client_disconnected);
@@ -191,7 +173,7 @@ impl Stream {
 
     /// In front of the internal listener's filter, the edge has an answer of its own.
     pub(super) fn record_local_reply(&mut self) {
-        if self.is_on_edge() || self.is_single_hop() {
+        if !self.is_behind_the_edge() {
             let retry_state = self.retry_state.take().map(|retry_state| *retry_state).unwrap_or_default();
             self.entry = Some(AccessLogEntry::of_local_reply(self.entry.take(), retry_state, self.status));
             self.finish();
@@ -199,8 +181,8 @@ impl Stream {
     }
 
     pub(super) fn start_probes(&mut self) {
-        if let (Some(filter), Some(probe)) = (&self.filter, &mut self.probe) {
-            probe.start(filter.decider.router.config());
+        if let Some(probe) = &mut self.probe {
+            probe.start(self.filter.decider.router.config());
         }
         self.report_probes();
     }
@@ -213,10 +195,8 @@ impl Stream {
     }
 
     fn report_probes(&mut self) {
-        let (Some(filter), Some(probe), Phase::Probing) = (&self.filter, &self.probe, self.phase) else {
-            return;
-        };
-        if let Some(report) = probe.report(filter.decider.router.config()) {
+        let (Some(probe), Phase::Probing) = (&self.probe, self.phase) else { return };
+        if let Some(report) = probe.report(self.filter.decider.router.config()) {
             let outcome = if report.status < 500 { Outcome::Success } else { Outcome::ServerError };
             self.entry = Some(AccessLogEntry::new(RetryState::default(), outcome, report.status));
             self.reply = Some(report);
@@ -228,8 +208,7 @@ impl Stream {
     /// of our connection for a broken one. The second attempt gets the same refusal. Where no edge
     /// is in front of this filter, the count is the client's own.
     pub(super) fn skip_duplicate_log(&mut self) {
-        let is_behind_the_edge = !self.is_on_edge() && !self.is_single_hop();
-        if is_behind_the_edge
+        if self.is_behind_the_edge()
             && self.request_headers.get(names::ATTEMPT_COUNT).is_some_and(|count| count != "1")
         {
             self.entry = None;
@@ -264,18 +243,31 @@ impl Stream {
     pub(super) fn send_reply(&mut self) {
         self.finish();
         let reply = self.reply.take().unwrap_or_else(|| self.reply_to(&Refusal::NoConnection));
-        let content_type = reply.content_type.as_deref().unwrap_or("application/json");
         // Envoy marks its own answers for retry, in case they do not pass here. This one is final.
         // Before the edge it needs no mark, and the edge does not add the id.
-        let marked = match self.is_on_edge() {
-            true => Some((CALL_ID, self.stream_id())),
-            false => (!self.is_single_hop()).then_some((names::RETRY, "0")),
+        let marked = match self.filter.role {
+            Role::Edge { .. } => Some((CALL_ID, self.stream_id())),
+            Role::Internal | Role::Deregister => Some(FINAL),
+            Role::SingleHop => None,
         };
-        let own = reply.headers.iter().map(|(name, value)| (*name, value.as_str()));
-        let headers = [("content-type", content_type)].into_iter().chain(own).chain(marked);
-        // Fails only if the client is gone.
-        let _ = hostcalls::send_response(reply.status, headers, &reply.body, names::FILTER);
+        send(&reply, marked);
     }
+}
+
+/// Response header of an answer that the edge does not retry.
+const FINAL: (&str, &str) = (names::RETRY, "0");
+
+/// A local 500 where there is no stream.
+pub(super) fn send_error() {
+    send(&Refusal::NoConnection.reply(Wire::OpenAi), Some(FINAL));
+}
+
+fn send(reply: &Reply, marked: Option<(&str, &str)>) {
+    let content_type = reply.content_type.as_deref().unwrap_or("application/json");
+    let own = reply.headers.iter().map(|(name, value)| (*name, value.as_str()));
+    let headers = [("content-type", content_type)].into_iter().chain(own).chain(marked);
+    // Fails only if the client is gone.
+    let _ = hostcalls::send_response(reply.status, headers, &reply.body, names::FILTER);
 }
 
 /// Response header with the edge's id of a request.

@@ -5,10 +5,9 @@ use std::time::Duration;
 use llm_balancer_router::stream::{Checked, Event, Phase, Status};
 use llm_balancer_router::{Failure, Reference, StreamEnd, response_check};
 
-use super::failure::response_flags;
 use super::request::{CALL_ID, set_response_header};
 use super::{Stream, write_log};
-use crate::hostcalls::{self, Action, BufferType, MapType};
+use crate::hostcalls::{self, Action, BufferType, MapType, response_flags};
 use crate::response_scan::ResponseScan;
 
 /// Before the headers Envoy has the same limit, and its answer is better than a closed stream. But
@@ -39,8 +38,8 @@ impl Stream {
     }
 
     pub(super) fn start_answer(&mut self) {
-        let (Some(filter), Some(attempt)) = (self.filter.clone(), &mut self.attempt) else { return };
-        for (name, value) in filter.decider.router.response_headers(attempt) {
+        let Some(attempt) = &mut self.attempt else { return };
+        for (name, value) in self.filter.decider.router.response_headers(attempt) {
             set_response_header(name, &value);
         }
         if attempt.stream {
@@ -64,11 +63,11 @@ impl Stream {
     /// Limits a streamed answer between its chunks, and until its headers. Envoy limits any other as
     /// a whole.
     pub(super) fn start_idle_timeout(&mut self) {
-        let (Some(filter), Some(attempt)) = (&self.filter, &self.attempt) else { return };
+        let Some(attempt) = &self.attempt else { return };
         if attempt.stream {
             let grace = if self.phase == Phase::Sent { GRACE } else { Duration::ZERO };
             let limit = attempt.timeout.saturating_add(grace);
-            self.chunks = Some(filter.decider.timers.start_idle_timeout(self.this.clone(), limit));
+            self.chunks = Some(self.filter.decider.timers.start_idle_timeout(self.this.clone(), limit));
         }
     }
 
@@ -114,15 +113,16 @@ impl Stream {
             if !found.is_empty() {
                 self.remember(&found);
             }
-            if let (Some(error), Some(filter), Some(attempt)) = (error, &self.filter, &mut self.attempt) {
-                filter.decider.router.on_response_error(attempt, error);
+            if let (Some(error), Some(attempt)) = (error, &mut self.attempt) {
+                self.filter.decider.router.on_response_error(attempt, error);
             }
         }
     }
 
     /// Remembers that the deployment has made these. The other instances learn it at once.
     fn remember(&self, found: &[Reference]) {
-        let (Some(filter), Some(attempt)) = (&self.filter, &self.attempt) else { return };
+        let Some(attempt) = &self.attempt else { return };
+        let filter = &self.filter;
         filter.decider.decide(|router, moment| router.remember(attempt.deployment, found, moment));
         filter.redis.wake_up(&filter.decider);
     }
@@ -145,7 +145,8 @@ impl Stream {
     /// Settles the attempt and records its request: both at the same time, which one host call
     /// returns.
     fn end_attempt(&mut self, end: StreamEnd) {
-        if let (Some(filter), Some(attempt), Some(scan)) = (&self.filter, self.attempt.take(), &self.scan) {
+        if let (Some(attempt), Some(scan)) = (self.attempt.take(), &self.scan) {
+            let filter = &self.filter;
             let (summary, headers) = (scan.summary(end), &self.request_headers);
             let has_error = attempt.response_error.is_some();
             write_log(filter.decider.decide(|router, moment| {

@@ -6,11 +6,11 @@ use std::ptr::null;
 use llm_balancer_config::names;
 
 use super::abi::{CONTINUE, EnvoyBuffer, EnvoyHeader, EnvoyPtr, STOP, VERSION, VersionPtr};
-use super::worker::{self, Stream};
-use super::{config, log, workers};
+use super::stream::ModuleStream;
+use super::{config, log, worker, workers};
 use crate::filter::read_config;
 use crate::health_probe::UPSTREAM_TIME;
-use crate::hostcalls::{self, Action, BufferType};
+use crate::hostcalls::Action;
 
 /// What Envoy keeps of ours: a number, never 0.
 type Number = *const c_void;
@@ -78,7 +78,7 @@ pub extern "C" fn envoy_dynamic_module_on_http_filter_destroy(stream: Number) {
     worker::remove(number(stream));
 }
 
-fn enter(stream: Number, hook: impl FnOnce(&Stream) -> Action) -> u32 {
+fn enter(stream: Number, hook: impl FnOnce(&ModuleStream) -> Action) -> u32 {
     match worker::enter(number(stream), hook) {
         Action::Pause => STOP,
         Action::Continue => CONTINUE,
@@ -92,10 +92,7 @@ pub extern "C" fn envoy_dynamic_module_on_http_filter_request_headers(
     stream: Number,
     complete: bool,
 ) -> u32 {
-    enter(stream, |stream| match stream {
-        Stream::Filtered(filtered) => filtered.stream().on_request_headers(complete),
-        Stream::Held(held) => held.on_request_headers(),
-    })
+    enter(stream, |stream| stream.on_request_headers(complete))
 }
 
 /// A part of a request's body.
@@ -105,11 +102,7 @@ pub extern "C" fn envoy_dynamic_module_on_http_filter_request_body(
     stream: Number,
     complete: bool,
 ) -> u32 {
-    enter(stream, |stream| {
-        stream.filtered().map_or(Action::Continue, |stream| {
-            stream.on_request_body(hostcalls::body_size(BufferType::HttpRequestBody), complete)
-        })
-    })
+    enter(stream, |stream| stream.on_request_body(complete))
 }
 
 /// The trailers of a request.
@@ -118,7 +111,7 @@ pub extern "C" fn envoy_dynamic_module_on_http_filter_request_trailers(
     _envoy: EnvoyPtr,
     stream: Number,
 ) -> u32 {
-    enter(stream, |stream| stream.filtered().map_or(Action::Continue, |stream| stream.on_request_trailers()))
+    enter(stream, |stream| stream.on_request_trailers())
 }
 
 /// The headers of a response.
@@ -128,10 +121,7 @@ pub extern "C" fn envoy_dynamic_module_on_http_filter_response_headers(
     stream: Number,
     complete: bool,
 ) -> u32 {
-    enter(stream, |stream| match stream {
-        Stream::Filtered(filtered) => filtered.stream().on_response_headers(complete),
-        Stream::Held(held) => held.on_response_headers(complete),
-    })
+    enter(stream, |stream| stream.on_response_headers(complete))
 }
 
 /// A part of a response's body.
@@ -141,13 +131,7 @@ pub extern "C" fn envoy_dynamic_module_on_http_filter_response_body(
     stream: Number,
     complete: bool,
 ) -> u32 {
-    enter(stream, |stream| match stream {
-        Stream::Filtered(filtered) => {
-            let size = hostcalls::body_size(BufferType::HttpResponseBody);
-            filtered.stream().on_response_body(size, complete)
-        }
-        Stream::Held(held) => held.on_response_body(complete),
-    })
+    enter(stream, |stream| stream.on_response_body(complete))
 }
 
 /// The trailers of a response. A body that ends in them never says so itself.

@@ -90,7 +90,7 @@ fn shown<'a>(family: &Family, labels: &'a [&'static str]) -> &'a [&'static str] 
 pub(crate) fn define(name: &str) -> Option<u32> {
     let (family, labels) = family_of(name)?;
     let is_meant = |metric: &&Metric| {
-        std::ptr::eq(metric.family, family)
+        metric.family.name == family.name
             && metric.labels.iter().copied().eq(labels.iter().map(|(label, _)| *label))
     };
     let metric = METRICS.get()?.iter().find(is_meant)?;

@@ -3,8 +3,8 @@
 //!
 //! ```text
 //! main thread    http_filter (configurations), workers (the cluster that leads to the workers)
-//! each worker    http_filter (streams), worker (what is current), queue (what waits for the end of a
-//!                hook), root (a configuration)
+//! each worker    http_filter (hooks), stream, worker (what is current), queue (what waits for the end
+//!                of a hook), root (a configuration)
 //! own threads    clock, redis_call
 //! ```
 //!
@@ -23,6 +23,7 @@ mod queue;
 pub(crate) mod redis_call;
 mod root;
 pub(crate) mod shared_data;
+mod stream;
 pub(crate) mod worker;
 mod workers;
 

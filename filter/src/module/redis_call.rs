@@ -43,12 +43,12 @@ impl Drop for Running {
     }
 }
 
-/// Replies for one worker.
+/// Calls of one worker that have ended.
 #[derive(Default)]
-pub(crate) struct Inbox(Mutex<Vec<Reply>>);
+pub(crate) struct Inbox(Mutex<Vec<CallEnd>>);
 
 /// The end of a call.
-pub(super) struct Reply {
+pub(super) struct CallEnd {
     /// The number of the configuration that has called.
     pub(super) root: u32,
     pub(super) token: u32,
@@ -58,12 +58,12 @@ pub(super) struct Reply {
 
 impl Inbox {
     /// Takes out all that has come.
-    pub(super) fn take(&self) -> Vec<Reply> {
+    pub(super) fn take(&self) -> Vec<CallEnd> {
         std::mem::take(&mut *locked(&self.0))
     }
 
-    fn put(&self, reply: Reply) {
-        locked(&self.0).push(reply);
+    fn put(&self, end: CallEnd) {
+        locked(&self.0).push(end);
     }
 }
 
@@ -94,7 +94,7 @@ pub(crate) fn start(pipeline: &[u8], timeout: Duration) -> Option<u32> {
         let is_wanted = || config::is_there(root);
         let replies = catch_unwind(|| exchange(socket, &pipeline, timeout, is_wanted).ok()).ok().flatten();
         let bytes = replies.filter(|bytes| !bytes.is_empty());
-        inbox.put(Reply { root, token, bytes });
+        inbox.put(CallEnd { root, token, bytes });
         drop(running);
         workers::signal();
     };

@@ -24,29 +24,12 @@ use super::hold::HeldStream;
 use super::queue::Queue;
 use super::redis_call;
 use super::root::Root;
+use super::stream::{FilteredStream, ModuleStream};
 use super::workers;
 use crate::filter::Filter;
 use crate::hostcalls::{self, Action};
 use crate::http_stream::HttpStream;
 use crate::metrics;
-
-/// A stream of the filter.
-pub(super) struct FilteredStream {
-    envoy: EnvoyPtr,
-    root: Rc<Root>,
-    stream: HttpStream,
-    /// Whether a hook of it has panicked. Nothing of it goes on.
-    is_broken: Cell<bool>,
-    /// Whether Envoy has ended it. It may be destroyed later.
-    is_over: Cell<bool>,
-}
-
-/// A stream of one of the module's filters.
-#[derive(Clone)]
-pub(super) enum Stream {
-    Filtered(Rc<FilteredStream>),
-    Held(Rc<HeldStream>),
-}
 
 /// What host calls act on.
 #[derive(Clone, Copy)]
@@ -70,7 +53,7 @@ struct Worker {
     roots: RefCell<Vec<Rc<Root>>>,
     /// Of the configurations that these are of.
     generation: Cell<u32>,
-    streams: RefCell<HashMap<u32, Stream>>,
+    streams: RefCell<HashMap<u32, ModuleStream>>,
     last_stream: Cell<u32>,
     deferred: Queue<(u32, Deferred)>,
     /// Configurations that want to be called.
@@ -132,19 +115,17 @@ pub(super) fn mailbox() -> (u32, Arc<redis_call::Inbox>) {
 }
 
 /// A stream that Envoy has not ended.
-fn find(number: u32) -> Option<Stream> {
+fn find(number: u32) -> Option<ModuleStream> {
     let found = worker().streams.borrow().get(&number).cloned();
-    found.filter(|stream| !matches!(stream, Stream::Filtered(filtered) if filtered.is_over.get()))
+    found.filter(|stream| !matches!(stream, ModuleStream::Filtered(filtered) if filtered.is_over.get()))
 }
 
 fn find_root(number: u32) -> Option<Rc<Root>> {
     worker().roots.borrow().iter().find(|root| root.config.number == number).cloned()
 }
 
-impl FilteredStream {
-    fn as_current(&self, number: u32) -> Current {
-        Current { envoy: self.envoy, stream: number, root: self.root.config.number }
-    }
+fn as_current(filtered: &FilteredStream, number: u32) -> Current {
+    Current { envoy: filtered.envoy, stream: number, root: filtered.root.config.number }
 }
 
 /// Runs a part of a hook. Returns `None` if it panics, which must not reach Envoy.
@@ -166,14 +147,16 @@ fn run<T>(current: Current, part: impl FnOnce() -> T) -> Option<T> {
 
 /// Runs a hook of a stream, and what it defers. A stream that it has ended goes no further, nor does one
 /// that is unknown, or whose hook has panicked.
-pub(super) fn enter(number: u32, hook: impl FnOnce(&Stream) -> Action) -> Action {
+pub(super) fn enter(number: u32, hook: impl FnOnce(&ModuleStream) -> Action) -> Action {
     let Some(stream) = find(number) else { return Action::Pause };
     let deferred = worker().deferred.end();
     let action = match &stream {
         // It only delays.
-        Stream::Held(held) => run(Current { envoy: held.envoy, stream: number, root: 0 }, || hook(&stream))
-            .unwrap_or(Action::Continue),
-        Stream::Filtered(filtered) => {
+        ModuleStream::Held(held) => {
+            run(Current { envoy: held.envoy, stream: number, root: 0 }, || hook(&stream))
+                .unwrap_or(Action::Continue)
+        }
+        ModuleStream::Filtered(filtered) => {
             in_filtered(number, filtered, || hook(&stream)).unwrap_or(Action::Pause)
         }
     };
@@ -185,7 +168,7 @@ pub(super) fn enter(number: u32, hook: impl FnOnce(&Stream) -> Action) -> Action
 
 /// Runs something of a stream from outside of its hooks, if it is there.
 pub(crate) fn in_stream(number: u32, part: impl FnOnce()) {
-    if let Some(Stream::Filtered(filtered)) = find(number) {
+    if let Some(ModuleStream::Filtered(filtered)) = find(number) {
         in_filtered(number, &filtered, part);
     }
 }
@@ -195,7 +178,7 @@ fn in_filtered<T>(number: u32, filtered: &FilteredStream, part: impl FnOnce() ->
     if filtered.is_broken.get() {
         return None;
     }
-    let result = run(filtered.as_current(number), part);
+    let result = run(as_current(filtered, number), part);
     if result.is_none() {
         filtered.is_broken.set(true);
         worker().deferred.push((number, Deferred::Reply(Box::new(LocalReply::internal_error()))));
@@ -206,13 +189,13 @@ fn in_filtered<T>(number: u32, filtered: &FilteredStream, part: impl FnOnce() ->
 /// The end of a stream, which Envoy is about to destroy: nothing is sent any more. One that a panic has
 /// ended is settled, if it was admitted.
 pub(super) fn complete(number: u32) {
-    if let Some(Stream::Filtered(filtered)) = find(number) {
+    if let Some(ModuleStream::Filtered(filtered)) = find(number) {
         let end = match filtered.is_broken.get() {
             true => HttpStream::abandon,
             false => HttpStream::end,
         };
         let deferred = worker().deferred.end();
-        run(filtered.as_current(number), || end(&filtered.stream));
+        run(as_current(&filtered, number), || end(&filtered.stream));
         filtered.is_over.set(true);
         perform_deferred(deferred);
         post_wake_ups(None);
@@ -221,11 +204,11 @@ pub(super) fn complete(number: u32) {
 
 /// Has Envoy call [`on_posted`] on this thread, when the hook of this stream is over. Where there is none
 /// any more, or it ends before, the main thread's call is the one that counts.
-fn post_wake_ups(stream: Option<&Stream>) {
+fn post_wake_ups(stream: Option<&ModuleStream>) {
     if worker().depth.get() > 0 || worker().woken.borrow().is_empty() {
         return;
     }
-    if let Some(Stream::Filtered(filtered)) = stream {
+    if let Some(ModuleStream::Filtered(filtered)) = stream {
         // SAFETY: Envoy has not destroyed the stream.
         unsafe {
             let scheduler = envoy_dynamic_module_callback_http_filter_scheduler_new(filtered.envoy);
@@ -257,10 +240,10 @@ fn in_root(root: u32, part: impl FnOnce()) {
 fn perform_deferred(place: usize) {
     let is_outermost = || worker().depth.get() == 0;
     worker().deferred.perform_from(place, is_outermost, |(number, what)| match (find(number), what) {
-        (Some(Stream::Filtered(filtered)), Deferred::ProbeReply { token, status }) => {
+        (Some(ModuleStream::Filtered(filtered)), Deferred::ProbeReply { token, status }) => {
             in_filtered(number, &filtered, || filtered.stream.on_probe_reply(token, status));
         }
-        (Some(Stream::Filtered(filtered)), what) => perform(filtered.envoy, what),
+        (Some(ModuleStream::Filtered(filtered)), what) => perform(filtered.envoy, what),
         _ => {}
     });
 }
@@ -271,19 +254,15 @@ pub(super) fn add_filtered(envoy: EnvoyPtr, config: u32) -> Option<u32> {
         update_roots();
     }
     let root = find_root(config)?;
-    Some(add(|number| {
-        let stream = HttpStream::new(number, root.filter());
-        let (is_broken, is_over) = (Cell::new(false), Cell::new(false));
-        Stream::Filtered(Rc::new(FilteredStream { envoy, root, stream, is_broken, is_over }))
-    }))
+    Some(add(|number| ModuleStream::Filtered(Rc::new(FilteredStream::new(envoy, root, number)))))
 }
 
 /// A stream of the holding filter begins. Returns its number.
 pub(super) fn add_held(envoy: EnvoyPtr) -> u32 {
-    add(|_| Stream::Held(Rc::new(HeldStream::new(envoy))))
+    add(|_| ModuleStream::Held(Rc::new(HeldStream::new(envoy))))
 }
 
-fn add(new: impl FnOnce(u32) -> Stream) -> u32 {
+fn add(new: impl FnOnce(u32) -> ModuleStream) -> u32 {
     let worker = worker();
     let number = worker.last_stream.get().checked_add(1).unwrap_or(1);
     worker.last_stream.set(number);
@@ -295,11 +274,11 @@ fn add(new: impl FnOnce(u32) -> Stream) -> u32 {
 pub(super) fn remove(number: u32) {
     let removed = worker().streams.borrow_mut().remove(&number);
     let root = match &removed {
-        Some(Stream::Filtered(filtered)) => filtered.root.config.number,
+        Some(ModuleStream::Filtered(filtered)) => filtered.root.config.number,
         _ => 0,
     };
     in_root(root, move || {
-        if let Some(Stream::Filtered(filtered)) = &removed {
+        if let Some(ModuleStream::Filtered(filtered)) = &removed {
             filtered.stream.end();
         }
     });
@@ -317,10 +296,10 @@ pub(super) fn on_probe_reply(number: u32, token: u32, status: Option<u16>) {
 pub(super) fn on_wake_up() {
     update_roots();
     on_posted();
-    for reply in worker().inbox.take() {
-        if let Some(filter) = find_root(reply.root).and_then(|root| root.filter()) {
-            redis_call::set_replies(reply.bytes);
-            in_root(reply.root, || filter.on_redis_reply(reply.token));
+    for ended in worker().inbox.take() {
+        if let Some(filter) = find_root(ended.root).and_then(|root| root.filter()) {
+            redis_call::set_replies(ended.bytes);
+            in_root(ended.root, || filter.on_redis_reply(ended.token));
         }
     }
     let roots = worker().roots.borrow().clone();
@@ -359,20 +338,4 @@ fn update_roots() {
 pub(super) fn end() {
     let roots = worker().roots.take();
     run(NOTHING, || drop(roots));
-}
-
-impl FilteredStream {
-    pub(super) fn stream(&self) -> &HttpStream {
-        &self.stream
-    }
-}
-
-impl Stream {
-    /// The filter's, unless this is one of the holding filter.
-    pub(super) fn filtered(&self) -> Option<&HttpStream> {
-        match self {
-            Self::Filtered(filtered) => Some(&filtered.stream),
-            Self::Held(_) => None,
-        }
-    }
 }

@@ -7,16 +7,16 @@ use std::time::Duration;
 use llm_balancer_config::Config;
 use llm_balancer_router::testing::Memory;
 use llm_balancer_router::{
-    Arrival, Attempt, Call, Headers, Membership, Moment, ResponseSummary, RetryState, Router, Shortfall,
-    SplitMix, Step, StreamEnd,
+    Amount, Arrival, Attempt, Awaited, Call, Headers, Membership, Moment, ResponseSummary, RetryState,
+    Router, SplitMix, Step, StreamEnd,
 };
 
 const BODY: &[u8] = br#"{"model":"g","messages":[{"role":"user","content":"hi"}]}"#;
 /// The filter's ticks, while requests wait for other instances to give something back.
 const TICK: Duration = Duration::from_millis(10);
 
-/// A request, and the tokens that it needs at each deployment that may serve it.
-type Waiting = (usize, Vec<(usize, u64)>);
+/// A request, the deployment that could serve it with a lease, and the tokens that it needs there.
+type Waiting = (usize, (usize, u64));
 
 struct Pending {
     call: Call,
@@ -87,7 +87,7 @@ impl Instance {
             self.send(call, Vec::new());
         }
         let again = self.decide_again(waiting, now);
-        match result.granted {
+        match result.resumes {
             _ if again.is_empty() => {}
             true => self.lease(again, now),
             false => self.parked.extend(again),
@@ -153,24 +153,24 @@ impl Instance {
             .collect()
     }
 
-    /// The leases that a request needs before it can be decided.
+    /// The lease that a request needs before it can be decided: the deployment, and the tokens.
     fn decide(
         &mut self,
         request: usize,
         retry_state: Option<RetryState>,
         now: Duration,
-    ) -> Option<Vec<(usize, u64)>> {
+    ) -> Option<(usize, u64)> {
         let headers: Headers = [(":method", "POST"), (":path", "/v1/chat/completions")].into_iter().collect();
         let Arrival::Hold(held) = self.router.on_request_headers(&headers, false) else {
             panic!("it has a body")
         };
         let mut moment = Moment { now, random: &mut self.random, store: &self.store };
         match self.router.on_request_body(&held, BODY, retry_state, &mut moment) {
-            Step::AcquireLease(asking) => {
-                self.retry_states.insert(request, asking.retry_state);
-                return Some(asking.shortfall);
+            Step::AwaitRedis(retry_state, Awaited::Lease { deployment, tokens }) => {
+                self.retry_states.insert(request, *retry_state);
+                return Some((deployment, tokens));
             }
-            Step::FindOrigin(_) => panic!("chats refer to nothing"),
+            Step::AwaitRedis(_, Awaited::Origin(_)) => panic!("chats refer to nothing"),
             Step::Reply(reply, _) => {
                 let wait = reply.headers.iter().find(|(name, _)| *name == "retry-after");
                 let seconds = wait.and_then(|(_, seconds)| seconds.parse().ok()).unwrap_or_default();
@@ -179,7 +179,7 @@ impl Instance {
             Step::Send(sending) => {
                 let (deployment, low) = (sending.attempt.deployment, sending.attempt.ticket.lease_low);
                 self.outbox.admitted.push((request, sending.attempt));
-                let shortfall = HashMap::from([(deployment, Shortfall::default())]);
+                let shortfall = HashMap::from([(deployment, Amount::default())]);
                 if low && !self.join(&shortfall, &[]) {
                     self.ask(&shortfall, Vec::new(), now);
                 }
@@ -192,8 +192,8 @@ impl Instance {
         if !self.parked.is_empty() {
             return self.parked.extend(requests);
         }
-        let mut shortfall: HashMap<usize, Shortfall> = HashMap::new();
-        for (index, tokens) in requests.iter().flat_map(|(_, shortfall)| shortfall) {
+        let mut shortfall: HashMap<usize, Amount> = HashMap::new();
+        for (_, (index, tokens)) in &requests {
             let all = shortfall.entry(*index).or_default();
             (all.requests, all.tokens) = (all.requests + 1, all.tokens + tokens);
         }
@@ -204,7 +204,7 @@ impl Instance {
     }
 
     /// Waits for a call that is under way for one of the same deployments.
-    fn join(&mut self, shortfall: &HashMap<usize, Shortfall>, waiting: &[usize]) -> bool {
+    fn join(&mut self, shortfall: &HashMap<usize, Amount>, waiting: &[usize]) -> bool {
         let same = |pending: &&mut Pending| pending.call.leases().any(|index| shortfall.contains_key(&index));
         match self.pending.values_mut().find(same) {
             Some(pending) => {
@@ -215,7 +215,7 @@ impl Instance {
         }
     }
 
-    fn ask(&mut self, shortfall: &HashMap<usize, Shortfall>, waiting: Vec<usize>, now: Duration) {
+    fn ask(&mut self, shortfall: &HashMap<usize, Amount>, waiting: Vec<usize>, now: Duration) {
         let mut shortfall: Vec<_> = shortfall.iter().map(|(index, shortfall)| (*index, *shortfall)).collect();
         shortfall.sort_unstable_by_key(|(index, _)| *index);
         let mut moment = Moment { now, random: &mut self.random, store: &self.store };

@@ -70,13 +70,12 @@ impl Balancer for Ours {
         let Arrival::Hold(held) = worker.on_request_headers(&headers, false) else { return None };
         let mut moment = Moment { now: time(now), random: &mut self.random, store: &self.store };
         match worker.on_request_body(&held, self.body.as_bytes(), retry_state, &mut moment) {
-            Step::AcquireLease(_) | Step::FindOrigin(_) => None,
             Step::Send(sending) => {
                 let deployment = sending.attempt.deployment;
                 self.open.insert(request, (place, sending.attempt));
                 Some((deployment, 0))
             }
-            Step::Reply(..) => None,
+            Step::AwaitRedis(..) | Step::Reply(..) => None,
         }
     }
 

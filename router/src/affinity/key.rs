@@ -2,7 +2,7 @@
 
 use llm_balancer_config::Affinity;
 
-use crate::affinity::popularity::{Place, Popularity};
+use crate::affinity::popularity::{Popularity, PromptPlace};
 use crate::affinity::prompt::{beginning, prompt_bytes};
 use crate::affinity::session::{caller_key, session_key};
 use crate::affinity::{AffinityKey, Preference};
@@ -23,8 +23,6 @@ pub(crate) struct AffinityGroup<'a> {
     pub partition: Option<(&'a str, usize)>,
     /// The deployment at a point of the partition.
     pub at: &'a dyn Fn(f64) -> Option<usize>,
-    /// Whether all clients have the same credentials.
-    pub has_master_key: bool,
     /// Whether the partition has counted the request.
     pub is_counted: bool,
 }
@@ -37,13 +35,13 @@ pub(crate) fn preference(
     popularity: &Popularity,
     store: &dyn Store,
 ) -> Preference {
-    let AffinityGroup { affinity, partition, at, has_master_key, is_counted } = *group;
+    let AffinityGroup { affinity, partition, at, is_counted } = *group;
     let body = match &parsed.payload {
         Payload::Json(object) => Some(object),
         Payload::Form(_) => None,
     };
     let session = || if affinity.sessions { session_key(request, body) } else { None };
-    let caller = || if affinity.callers { caller_key(request, body, has_master_key) } else { None };
+    let caller = || if affinity.callers { caller_key(request, body) } else { None };
     if let Some(hash) = session().or_else(caller) {
         return Preference::Ranked(AffinityKey { hash, first: None, is_bounded: false });
     }
@@ -53,7 +51,7 @@ pub(crate) fn preference(
     let Some(prompt) = body.and_then(|body| beginning(body, request.route.suffix)) else {
         return Preference::None;
     };
-    let place = partition.map_or(Place::by_hash(&prompt), |(name, deployments)| {
+    let place = partition.map_or(PromptPlace::by_hash(&prompt), |(name, deployments)| {
         if !is_counted {
             popularity.count(name, deployments, &prompt, store);
         }

@@ -61,10 +61,10 @@ impl Partition {
     /// Adds this worker's counts to those of all, and reads these.
     pub fn share(&mut self, store: &dyn Store) {
         let record = if self.new.iter().all(|count| *count == 0) {
-            store.get(&self.key).map(|(bytes, _)| Record::decode(&bytes))
+            store.get(&self.key).map(|(bytes, _)| PartitionRecord::decode(&bytes))
         } else {
             store::change(store, &self.key, |bytes| {
-                let mut record = Record::decode(bytes.unwrap_or_default());
+                let mut record = PartitionRecord::decode(bytes.unwrap_or_default());
                 record.add(&self.new, self.deployments);
                 Some((record.encode(), record))
             })
@@ -81,14 +81,14 @@ fn counter(system: u64) -> usize {
 }
 
 /// What the store has of a group: the requests of all workers, by counter.
-struct Record {
+struct PartitionRecord {
     /// The recent ones.
     counts: Vec<u16>,
     /// Those by which the partition was made.
     partition: Vec<u16>,
 }
 
-impl Record {
+impl PartitionRecord {
     /// Zeros for what is no record.
     fn decode(bytes: &[u8]) -> Self {
         let (numbers, _) = bytes.as_chunks::<2>();

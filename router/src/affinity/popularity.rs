@@ -30,7 +30,7 @@ pub(crate) struct Beginning {
 
 /// Where a request belongs.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Place {
+pub(crate) struct PromptPlace {
     /// What ranks the deployments.
     pub key: u64,
     /// The point from 0 to below 1 whose deployment comes before all others.
@@ -51,7 +51,7 @@ impl Beginning {
     }
 }
 
-impl Place {
+impl PromptPlace {
     /// That of a request whose conversation has an order of the deployments to itself.
     pub fn by_hash(prompt: &Beginning) -> Self {
         Self { key: prompt.cache_key.unwrap_or(prompt.conversation), point: None }
@@ -68,8 +68,8 @@ impl Popularity {
     }
 
     /// The place of a request.
-    pub fn place(&self, group: &str, prompt: &Beginning, store: &dyn Store) -> Place {
-        let by_hash = Place::by_hash(prompt);
+    pub fn place(&self, group: &str, prompt: &Beginning, store: &dyn Store) -> PromptPlace {
+        let by_hash = PromptPlace::by_hash(prompt);
         let Some(popular) = prompt.popular() else { return by_hash };
         let Some(partition) = self.partition(group, store).filter(|own| !own.is_empty()) else {
             return by_hash;
@@ -78,10 +78,10 @@ impl Popularity {
             Some((start, end)) if end - start > EVERYWHERE && prompt.cache_key.is_none() => by_hash,
             Some((start, end)) => {
                 let point = start + (end - start) * fraction(mix(prompt.conversation));
-                Place { point: Some(point), ..by_hash }
+                PromptPlace { point: Some(point), ..by_hash }
             }
             // So rare or so new that one deployment can serve it.
-            None => Place { key: popular, point: None },
+            None => PromptPlace { key: popular, point: None },
         }
     }
 
@@ -122,7 +122,7 @@ mod tests {
         }
     }
 
-    fn place(popularity: &Popularity, prompt: Beginning) -> Place {
+    fn place(popularity: &Popularity, prompt: Beginning) -> PromptPlace {
         popularity.place("m", &prompt, &Memory::default())
     }
 
@@ -200,7 +200,7 @@ mod tests {
     #[test]
     fn without_a_partition_and_where_it_has_nearly_all_of_it_a_conversation_has_an_order_to_itself() {
         let (popularity, store) = (popularity(), Memory::default());
-        let own = Place { key: mix(1), point: None };
+        let own = PromptPlace { key: mix(1), point: None };
         assert_eq!(popularity.place("m", &prompt(1, 1), &store), own, "no partition");
         count(&popularity, 1, 94);
         count(&popularity, 2, 5);
@@ -217,7 +217,7 @@ mod tests {
         count(&popularity, 2, 50);
         popularity.beat(&store);
         for conversation in 0..10 {
-            assert_eq!(place(&popularity, prompt(3, conversation)), Place { key: 3, point: None });
+            assert_eq!(place(&popularity, prompt(3, conversation)), PromptPlace { key: 3, point: None });
         }
     }
 
@@ -226,7 +226,11 @@ mod tests {
         let (popularity, store) = (popularity(), Memory::default());
         let named = |conversation| Beginning { cache_key: Some(5), ..prompt(1, conversation) };
         popularity.count("m", 4, &named(1), &store);
-        assert_eq!(popularity.place("m", &named(1), &store), Place { key: 5, point: None }, "no partition");
+        assert_eq!(
+            popularity.place("m", &named(1), &store),
+            PromptPlace { key: 5, point: None },
+            "no partition"
+        );
         popularity.beat(&store);
         let points: Vec<f64> = (0..200).filter_map(|n| point(&popularity, named(n))).collect();
         let (below, above) = points.iter().partition::<Vec<f64>, _>(|point| **point < 0.5);

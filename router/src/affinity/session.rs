@@ -10,28 +10,26 @@ use crate::request::Request;
 const SESSION_OF_USER: &str = "_session_";
 
 /// The key of a request's session, in the order of LiteLLM (BEHAVIOUR 14); `None` for a request
-/// without one. It depends on the client's credentials: two clients with one id steer each other
-/// nowhere.
+/// without one. It depends on the client's key: two clients with one id steer each other nowhere.
 pub(super) fn session_key(request: &Request, body: Option<&Object<'_>>) -> Option<u64> {
     let headers = &request.affinity;
     let id = headers.session().or_else(|| body_session(body?)).or_else(|| headers.last_session())?;
-    Some(key(2, headers.credential, id))
+    Some(key(2, request.client, id))
 }
 
 /// The key of the caller of a request: the end user that the body names, or else the client's
-/// credentials, unless all clients have the same (`has_master_key`).
-pub(super) fn caller_key(request: &Request, body: Option<&Object<'_>>, has_master_key: bool) -> Option<u64> {
-    let credential = request.affinity.credential.filter(|_| !has_master_key);
+/// key, unless all clients have the same.
+pub(super) fn caller_key(request: &Request, body: Option<&Object<'_>>) -> Option<u64> {
     let user = body.and_then(user);
-    if user.is_none() && credential.is_none() {
+    if user.is_none() && request.client.is_none() {
         return None;
     }
-    Some(key(3, credential, user.unwrap_or_default()))
+    Some(key(3, request.client, user.unwrap_or_default()))
 }
 
-fn key(kind: u64, credential: Option<u64>, id: u64) -> u64 {
+fn key(kind: u64, client: Option<u64>, id: u64) -> u64 {
     let mut hasher = Hasher::new(kind);
-    hasher.add(&credential.unwrap_or_default().to_le_bytes());
+    hasher.add(&client.unwrap_or_default().to_le_bytes());
     hasher.add(&id.to_le_bytes());
     hasher.finish()
 }

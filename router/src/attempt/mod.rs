@@ -37,6 +37,15 @@ pub enum Referral {
     },
 }
 
+/// A usage event at the end of a stream that the router asks for, and the client does not.
+#[derive(Clone, Copy, Debug)]
+pub struct InjectedUsage {
+    /// Whether the file wants it in the answer. Otherwise it is removed from it.
+    pub is_for_client: bool,
+    /// Whether the router added `stream_options` as a whole, and not a member of it.
+    pub adds_options: bool,
+}
+
 /// One send to one deployment. It is settled exactly once: every callback that settles it takes it
 /// by value.
 #[derive(Debug)]
@@ -61,12 +70,8 @@ pub struct Attempt {
     pub estimate: TokenEstimate,
     /// Whether the answer is streamed.
     pub stream: bool,
-    /// Whether the router asks for the stream's usage event, which the client did not request.
-    pub asks_usage: bool,
-    /// Whether that event is to be removed: the file does not want it there either.
-    pub filters_usage_event: bool,
-    /// Whether the router added `stream_options` as a whole, to get that event.
-    pub adds_stream_options: bool,
+    /// The stream's usage event, where the router asks for it and the client does not.
+    pub injected_usage: Option<InjectedUsage>,
     /// What the request refers to that some deployments alone can serve.
     pub referral: Referral,
     /// Finds in the answer what later requests may refer to. The filter takes it.

@@ -65,9 +65,9 @@ pub struct RetryState {
     /// How often the edge has sent the request, this attempt included; 0 means 1. The filter sets
     /// it.
     pub edge_attempts: u32,
-    /// How often the edge has sent the request without counting: 1 if the first attempt went straight
-    /// to its deployment. The filter sets it.
-    pub uncounted_attempts: u32,
+    /// Whether the first attempt went from the edge straight to its deployment, which Envoy does not
+    /// count. The filter sets it.
+    pub began_on_edge: bool,
     /// The last attempt's failure and timeout, where it could not answer the client: the next
     /// attempt only answers.
     pub undelivered: Option<(Failure, Duration)>,

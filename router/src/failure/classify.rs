@@ -3,13 +3,13 @@
 //! | class | responses | the request goes | the deployment |
 //! |---|---|---|---|
 //! | `invalid_request` | 400, 413, 422 and every 4xx that is not below; an unknown model behind a wildcard | to the next `order`, a fallback or the client | nothing |
-//! | `unsupported_route` | 404, 405, 501 that name no model; a model that does not serve the operation | elsewhere | nothing |
+//! | `unsupported_route` | 404, 405, 501 that name no model; a model that does not serve the operation; an unknown `anthropic-beta` | elsewhere | nothing |
 //! | `unknown_reference` | an unknown response, item, file, batch (400, 404) | elsewhere | nothing |
 //! | `invalid_deployment` | an unknown or retired model or deployment (400, 404, 410); 421; a redirect | elsewhere | cools at once |
-//! | `account` | 401, 402; key, permission, credit, quota or budget in a 400, 403, 412 or 429 | elsewhere | cools at once |
+//! | `account` | 401, 402 (of every request); key, permission, credit, quota or budget in a 400, 403, 412 or 429 | elsewhere | cools at once |
 //! | `forbidden` | 403 without a reason | elsewhere | is counted |
 //! | `rate_limit` | 429, 498, 529; a rate limit in a 400, 403 or 5xx; a 503 with Retry-After | anywhere | cools at once, for the hint |
-//! | `request_too_large` | 400, 413, 429: this request alone is above a limit per minute, or too long for the account | elsewhere | nothing |
+//! | `request_too_large` | 400, 402, 413, 429: this request alone is above a limit per minute or the credit, or too long for the account | elsewhere | nothing |
 //! | `server` | 407 (of a forward proxy), 408, 409, 423 to 425, 499, other 5xx; no answer, no connection, a broken one | anywhere | is counted |
 //! | `context_window` | a prompt that is too long (any status but 401, 402, 404, 429) | to `context_window_fallbacks` | nothing |
 //! | `content_policy` | a filter (any status but 401, 402, 404, 429) | to `content_policy_fallbacks` | nothing |
@@ -26,15 +26,9 @@ use std::time::Duration;
 
 use super::error_body::ErrorBody;
 use super::error_class::ErrorClass;
+use super::named_wait::named_wait;
 use super::phrases;
 use super::unquoted::unquoted;
-
-/// What the router added to the request.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Added {
-    /// `stream_options` or a member of it.
-    pub stream_options: bool,
-}
 
 /// A provider's error response, and the request.
 #[derive(Clone, Copy, Debug)]
@@ -52,8 +46,8 @@ pub struct ProviderError<'a> {
     pub is_wildcard: bool,
     /// The model that the client requested. Of a wildcard deployment, messages may repeat it.
     pub model: &'a str,
-    /// What the router added.
-    pub added: Added,
+    /// Whether the router added `stream_options` or a member of it.
+    pub adds_stream_options: bool,
 }
 
 /// What a provider's error means.
@@ -72,16 +66,19 @@ pub fn classify(error: &ProviderError<'_>) -> Classified {
     let model = Some(error.model).filter(|_| error.is_wildcard);
     let messages: Vec<String> = body.messages.iter().map(|message| unquoted(message, model)).collect();
     let class = |status| ParsedError { error, status, body: &body, messages: &messages }.class();
-    let class = match (error.status, body.status()) {
-        (status @ 300.., _) => class(status),
-        (_, Some(own)) => class(own),
-        // Codes and phrases decide. Without any, it is like a 500.
-        (_, None) if codes::names_the_request(&body) => class(400),
-        (_, None) => Some(class(400))
+    let class = match (error.status, body.status(), codes::status(&body)) {
+        (status @ 300.., ..) | (_, Some(status), _) | (_, _, Some(status @ ..500)) => class(status),
+        // Codes and phrases decide. Without any, it is the server's.
+        (.., status) => Some(class(400))
             .filter(|class| *class != ErrorClass::InvalidRequest)
-            .unwrap_or_else(|| class(500)),
+            .unwrap_or_else(|| class(status.unwrap_or(500))),
     };
-    Classified { class, retry_after: body.retry_after }
+    let in_words = || messages.iter().filter_map(|message| named_wait(message)).max();
+    let retry_after = match class {
+        ErrorClass::RateLimit => body.retry_after.or_else(in_words),
+        _ => body.retry_after,
+    };
+    Classified { class, retry_after }
 }
 
 /// A response whose body was read.
@@ -102,6 +99,7 @@ impl ParsedError<'_> {
                 ErrorClass::AddedParameter
             }
             401 | 403 if self.error.is_wildcard && self.says(Meaning::Model) => ErrorClass::InvalidRequest,
+            402 if self.is_too_large() => ErrorClass::RequestTooLarge,
             401 | 402 => ErrorClass::Account,
             // Of a forward proxy. Where the provider has TLS, the same is a failed tunnel.
             407 => ErrorClass::Server,
@@ -221,10 +219,10 @@ impl ParsedError<'_> {
         self.body.messages.iter().any(is_lost)
     }
 
-    /// Groq's 413, and OpenAI's 429 "Request too large": the request fails after any wait, and
-    /// smaller ones do not.
+    /// Groq's 413, OpenAI's 429 "Request too large", OpenRouter's 402 "can only afford 1200": the
+    /// request fails after any wait, and smaller ones do not.
     fn is_too_large(&self) -> bool {
-        matches!(self.status, 400 | 413 | 429) && phrases::says_too_large(self.messages)
+        matches!(self.status, 400 | 402 | 413 | 429) && phrases::says_too_large(self.messages)
     }
 
     fn is_about_added_parameter(&self) -> bool {
@@ -236,7 +234,7 @@ impl ParsedError<'_> {
         // Some frameworks refuse unknown parameters in plain text.
         let is_text = || !matches!(self.error.body.trim_ascii_start().first(), Some(b'{' | b'[' | b'"'));
         let is_in_text = || is_text() && names(&String::from_utf8_lossy(self.error.body));
-        self.error.added.stream_options
+        self.error.adds_stream_options
             && (self.body.params.iter().any(|name| names(name))
                 || self.body.messages.iter().any(|message| names(message))
                 || is_in_text())

@@ -65,9 +65,12 @@ const CODES: [(Meaning, &[&str]); 8] = [
             // Azure
             "responsibleaipolicyviolation",
             "responsible_ai_policy_violation",
-            // OpenAI: images; Codex
+            // OpenAI: images; responses
             "moderation_blocked",
+            "image_content_policy_violation",
             "cyber_policy",
+            "bio_policy",
+            "misalignment_policy_violation",
             // MiniMax
             "new_sensitive",
             // DashScope
@@ -96,6 +99,9 @@ const CODES: [(Meaning, &[&str]); 8] = [
             "billing_error",
             "payment_required",
             "account_deactivated",
+            // Codex
+            "usage_limit_reached",
+            "usage_not_included",
             "invalid_api_key",
             "api_key_invalid",
             "api_key_expired",
@@ -123,8 +129,8 @@ const CODES: [(Meaning, &[&str]); 8] = [
             "rate_limit_exceeded", "rate_limit_error", "rate_limit_reached", "ratelimitreached",
             "ratelimiterror", "too_many_requests", "toomanyrequests", "throttling_error",
             "throttlingexception", "throttling", "throttling.ratequota", "toomanyrequestsexception",
-            "resource_exhausted", "overloaded_error", "engine_overloaded_error",
-            "service_tier_capacity_exceeded", "no_capacity", "nocapacity", "429", "529",
+            "resource_exhausted", "overloaded_error", "engine_overloaded_error", "server_is_overloaded",
+            "slow_down", "service_tier_capacity_exceeded", "no_capacity", "nocapacity", "429", "529",
         ],
     ),
     (
@@ -156,8 +162,11 @@ const CODES: [(Meaning, &[&str]); 8] = [
     ),
     (
         Meaning::Operation,
-        // Azure; llama.cpp
-        &["operationnotsupported", "unsupported_endpoint", "unknown_url", "not_supported_error"],
+        // Azure; llama.cpp; OpenAI, of another region
+        &[
+            "operationnotsupported", "unsupported_endpoint", "unknown_url", "not_supported_error",
+            "data_residency_mismatch",
+        ],
     ),
     (
         Meaning::Reference,
@@ -174,12 +183,53 @@ pub(super) fn has(body: &ErrorBody, meaning: Meaning) -> bool {
     known.any(|code| body.codes.iter().any(|own| is_same(own, code)))
 }
 
-/// Whether the body's type is that of an invalid request, for a response with another status.
-pub(super) fn names_the_request(body: &ErrorBody) -> bool {
-    const TYPES: [&str; 5] = [
-        "invalid_request_error", "badrequesterror", "bad_request", "invalid_argument", "validationexception",
-    ];
-    body.codes.iter().any(|own| TYPES.iter().any(|code| is_same(own, code)))
+/// Statuses by parts of codes and types, which are compared without punctuation. The first match
+/// counts.
+const STATUSES: [(u16, &[&str]); 14] = [
+    (
+        429,
+        &[
+            "ratelimit", "toomanyrequests", "resourceexhausted", "throttl", "insufficientquota",
+            "quotaexceeded", "usagelimit", "usagenotincluded",
+        ],
+    ),
+    (529, &["overloaded"]),
+    (401, &["authentication", "unauthenticated", "unauthorized", "invalidapikey"]),
+    (402, &["billing", "payment", "credit", "insufficientbalance"]),
+    (403, &["permission", "forbidden"]),
+    // Of the Responses API, for the images of a request.
+    (
+        400,
+        &[
+            "invalidimage", "imagetoo", "imageparse", "imagefile", "imagemedia", "base64image",
+            "downloadimage", "usererror",
+        ],
+    ),
+    (404, &["notfound"]),
+    (413, &["requesttoolarge"]),
+    (422, &["unprocessable"]),
+    (504, &["timeout", "deadline"]),
+    (503, &["unavailable", "slowdown"]),
+    (
+        400,
+        &[
+            "invalidrequest", "invalidargument", "badrequest", "contextlength", "contentpolicy",
+            "contentfilter", "invalidprompt", "validation", "residencymismatch",
+        ],
+    ),
+    (500, &["servererror", "apierror", "internal"]),
+    (502, &["badgateway"]),
+];
+
+/// The HTTP status that the codes would have, for an error under another one.
+pub(super) fn status(body: &ErrorBody) -> Option<u16> {
+    if has(body, Meaning::Policy) {
+        return Some(400);
+    }
+    let plain = |code: &String| code.replace(['_', '-', '.', ' '], "");
+    let codes: Vec<String> = body.codes.iter().map(plain).collect();
+    let fits = |words: &[&str]| codes.iter().any(|code| words.iter().any(|word| code.contains(word)));
+    STATUSES.iter().find(|(_, words)| fits(words)).map(|(status, _)| *status)
 }
 
 /// AWS puts a namespace before a name, and a URL behind it:

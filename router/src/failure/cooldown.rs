@@ -140,7 +140,7 @@ mod rules;
 mod tests {
     use super::rules::{COOLDOWN_TIMES, RULES, Rule};
     use super::*;
-    use crate::failure::{Added, ProviderError, classify};
+    use crate::failure::{ProviderError, classify};
     use crate::outcome::Failure;
     use llm_balancer_config::read;
 
@@ -198,7 +198,7 @@ mod tests {
             has_retry_after: retry_after.is_some(),
             is_wildcard: false,
             model: "",
-            added: Added::default(),
+            adds_stream_options: false,
         })
         .class;
         AttemptError { failure: Failure::Provider { status, retry_after }, class }

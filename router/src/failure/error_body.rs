@@ -10,6 +10,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use super::codes;
 use crate::http::json::{self, Object};
 
 /// Objects within objects, JSON in strings included. The deepest known is OpenRouter's.
@@ -79,6 +80,18 @@ impl ErrorBody {
     /// another server within its own: the outermost counts, and of several there the lowest.
     pub fn status(&self) -> Option<u16> {
         self.status.map(|(_, status)| status)
+    }
+
+    /// The HTTP status that fits the error: the one that it names, or else that of its codes.
+    pub fn fitting_status(&self) -> Option<u16> {
+        self.status().or_else(|| codes::status(self))
+    }
+
+    /// Whether the status that fits follows from this code alone.
+    pub fn follows_from(&self, code: &str) -> bool {
+        let mut alone = Self::default();
+        alone.code(&json::quoted(code), 0);
+        !alone.codes.is_empty() && alone.fitting_status() == self.fitting_status()
     }
 
     fn value(&mut self, text: &str, depth: u32) {

@@ -1,12 +1,11 @@
 //! Fallbacks of a group that cannot serve a request, and the request's body there (BEHAVIOUR 6).
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use llm_balancer_config::{Fallback, RouterSettings, Target, are_related};
 
 use crate::failure::ErrorClass;
-use crate::http::json::{Object, quoted};
+use crate::http::json::{Object, ObjectText, quoted};
 use crate::request::routing_params::RoutingParams;
 
 /// The fallbacks of a request. They are names, so that the chain survives a reload of the
@@ -128,18 +127,14 @@ pub fn merged(body: &[u8], target: &Target) -> Option<Vec<u8>> {
     }
     let object = Object::parse(body).ok()?;
     let is_changed = |key: &str| target.overrides.iter().any(|member| member.key == key);
-    let kept = object.members().iter().filter(|member| !is_changed(&member.key));
-    let kept = kept.map(|member| (Cow::Borrowed(member.written), member.value));
-    let changed = target.overrides.iter().map(|member| (Cow::Owned(quoted(&member.key)), &*member.json));
-    let mut out = String::with_capacity(body.len().saturating_add(256));
-    for (name, value) in kept.chain(changed) {
-        out.push(if out.is_empty() { '{' } else { ',' });
-        out.push_str(&name);
-        out.push(':');
-        out.push_str(value);
+    let mut out = ObjectText::with_capacity(body.len().saturating_add(256));
+    for member in object.members().iter().filter(|member| !is_changed(&member.key)) {
+        out.member(member.written, member.value);
     }
-    out.push('}');
-    Some(out.into_bytes())
+    for member in &target.overrides {
+        out.member(&quoted(&member.key), &member.json);
+    }
+    Some(out.finish().into_bytes())
 }
 
 #[cfg(test)]

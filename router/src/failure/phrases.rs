@@ -35,6 +35,8 @@ const CONTEXT: &[Phrase] = &[
     ("maximum model length", ""),
     ("max_model_len", ""),
     ("max_seq_len", ""),
+    // vLLM: what a prompt above the context leaves.
+    ("max_tokens must be at least 1, got -", ""),
     ("input is too long", ""),
     ("input too long", ""),
     ("input is too large to process", ""),
@@ -181,6 +183,8 @@ const SIZE: &[Phrase] = &[
     // Anthropic, of prompts above 200,000 tokens.
     ("extra usage is required for long context", ""),
     ("long context beta is not yet available", ""),
+    // OpenRouter, of a key with little credit.
+    ("prompt tokens limit exceeded", ""),
 ];
 
 const MODEL: &[Phrase] = &[
@@ -270,6 +274,9 @@ const OPERATION: &[Phrase] = &[
     ("no endpoints found that support", ""),
     // LM Studio, with status 200.
     ("unexpected endpoint or method", ""),
+    // Anthropic, Bedrock: a beta of the header, which another server of the API may have.
+    ("unexpected value(s) §", "for the § header"),
+    ("invalid beta flag", ""),
 ];
 
 /// An id that another deployment may know.
@@ -321,7 +328,13 @@ pub(super) fn says_no_permission(texts: &[String]) -> bool {
 
 /// Whether the request alone is above a limit of the account.
 pub(super) fn says_too_large(messages: &[String]) -> bool {
-    messages.iter().any(|message| any(message, SIZE))
+    messages.iter().any(|message| any(message, SIZE) || affords_less(message))
+}
+
+/// OpenRouter's words where a smaller `max_tokens` would be served; with 0, none would.
+fn affords_less(message: &str) -> bool {
+    let (_, tokens) = message.split_once("can only afford ").unwrap_or_default();
+    tokens.starts_with(|first: char| matches!(first, '1'..='9'))
 }
 
 fn any(message: &str, phrases: &[Phrase]) -> bool {

@@ -5,7 +5,7 @@
 
 use serde_json::Value;
 
-use super::{Added, ErrorClass, ProviderError, classify};
+use super::{ErrorClass, ProviderError, classify};
 
 const ERRORS: &str = include_str!("../../tests/failures/errors.jsonl");
 
@@ -35,7 +35,7 @@ impl Row {
             has_retry_after: false,
             is_wildcard: self.line["wildcard"].as_bool().unwrap(),
             model: "",
-            added: Added { stream_options: self.line["added"].as_bool().unwrap_or_default() },
+            adds_stream_options: self.line["added"].as_bool().unwrap_or_default(),
         })
         .class
     }

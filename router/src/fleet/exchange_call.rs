@@ -2,7 +2,7 @@
 //! cooldown and latencies, and replies with those of the others.
 
 use crate::fleet::call::{Part, Pipeline, text};
-use crate::fleet::effect::{Effect, Items};
+use crate::fleet::reply_effect::{Items, ReplyEffect};
 use crate::fleet::resp::Value;
 use crate::fleet::script::{Script, script};
 use crate::http::json;
@@ -47,7 +47,7 @@ pub(super) fn apply(
     reply: &Items<'_>,
     states: &mut DeploymentStates,
     moment: &Moment<'_>,
-) -> Option<Effect> {
+) -> Option<ReplyEffect> {
     let in_flight = u32::try_from(reply.number(0)?).unwrap_or(u32::MAX);
     let cooldown = Cooldown { from: UnixMillis(reply.number(1)?), until: UnixMillis(reply.number(2)?) };
     let estimates = [(Metric::First, 3), (Metric::Each, 4), (Metric::Whole, 5)];
@@ -71,7 +71,7 @@ pub(super) fn apply(
         let has_changed = *record != Record { remote_in_flight: record.remote_in_flight, ..before };
         (has_changed || in_flight != was_in_flight || in_flight != 0).then_some(())
     });
-    Some(Effect::None)
+    Some(ReplyEffect::None)
 }
 
 /// `<at> <ms> <load> <best>`, or nothing.

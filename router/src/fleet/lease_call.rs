@@ -2,10 +2,10 @@
 //! back what it does not use.
 
 use crate::fleet::call::{Part, Pipeline, text};
-use crate::fleet::effect::{Effect, Items};
+use crate::fleet::reply_effect::{Items, ReplyEffect};
 use crate::fleet::script::{Script, script};
+use crate::state::amount::Amount;
 use crate::state::deployment_states::DeploymentStates;
-use crate::state::lease::Shortfall;
 use crate::state::limits::MinuteLimits;
 use crate::state::membership::Membership;
 use crate::state::record::Record;
@@ -18,7 +18,7 @@ static SCRIPT: Script = script!("lease.lua");
 #[derive(Clone, Copy)]
 pub(super) enum LeaseCall {
     /// To take a portion of the minute, at least what requests wait for.
-    Acquire(Shortfall),
+    Acquire(Amount),
     /// To give back what is not used, because another instance has asked. It also reports what is
     /// used, so it is made even if there is nothing to give.
     GiveBack { all: bool },
@@ -30,16 +30,13 @@ pub(super) enum LeaseCall {
     GiveUp,
 }
 
-/// Requests and tokens.
-type Amounts = (u64, u64);
-
 /// What a call acquires and gives back of a lease, and what it reports.
 #[derive(Clone, Copy, Default)]
 struct LeaseChange {
-    wanted: Amounts,
-    returned: Amounts,
-    used: Amounts,
-    held: Amounts,
+    wanted: Amount,
+    returned: Amount,
+    used: Amount,
+    held: Amount,
 }
 
 impl LeaseCall {
@@ -59,11 +56,10 @@ impl LeaseCall {
         let Record { window, lease, .. } = record;
         *lease = lease.for_minute(window.minute, limits, membership.share.at(window.minute));
         lease.reconcile(window);
-        let used = (u64::from(window.requests), window.tokens);
-        let change = LeaseChange { used, ..LeaseChange::default() };
+        let change = LeaseChange { used: window.used(), ..LeaseChange::default() };
         match self {
-            Self::Acquire(shortfall) => {
-                let wanted = lease.next_portion(window, limits, shortfall, instances, now);
+            Self::Acquire(needed) => {
+                let wanted = lease.next_portion(window, limits, needed, instances, now);
                 Some(LeaseChange { wanted, ..change })
             }
             Self::GiveBack { all } => {
@@ -75,7 +71,7 @@ impl LeaseCall {
                 Some(LeaseChange { wanted, returned, ..change })
             }
             Self::GiveUp => Some(LeaseChange { returned: lease.give_up(window), ..change }),
-            Self::Report => Some(LeaseChange { held: (lease.requests, lease.tokens), ..change }),
+            Self::Report => Some(LeaseChange { held: lease.held, ..change }),
         }
     }
 }
@@ -98,7 +94,7 @@ pub(super) fn add(
         return;
     };
     let minute = record.window.minute;
-    let shortfall = if let LeaseCall::Acquire(shortfall) = call { shortfall } else { Shortfall::default() };
+    let needed = if let LeaseCall::Acquire(needed) = call { needed } else { Amount::default() };
     let limit = |limit: Option<u64>| limit.map_or_else(|| b"-1".to_vec(), text);
     let of_minute = pipeline.key(&format!("{{{id}}}:{}", minute.0));
     let keys = [of_minute, pipeline.key("epoch"), pipeline.key("shares")];
@@ -108,21 +104,21 @@ pub(super) fn add(
         text(minute.0),
         limit(limits.rpm),
         limit(limits.tpm),
-        text(wanted.0),
-        text(wanted.1),
-        text(returned.0),
-        text(returned.1),
-        text(used.0),
-        text(used.1),
-        text(shortfall.requests),
-        text(shortfall.tokens),
+        text(wanted.requests),
+        text(wanted.tokens),
+        text(returned.requests),
+        text(returned.tokens),
+        text(used.requests),
+        text(used.tokens),
+        text(needed.requests),
+        text(needed.tokens),
         text(u8::from(membership.lost_minute == minute)),
-        text(held.0),
-        text(held.1),
+        text(held.requests),
+        text(held.tokens),
         pipeline.key("wake:"),
         text(id),
     ];
-    let part = Part::Lease { index, minute, is_acquire: wanted != (0, 0) };
+    let part = Part::Lease { index, minute, is_acquire: wanted != Amount::default() };
     pipeline.script(part, &SCRIPT, &keys, &arguments);
 }
 
@@ -132,9 +128,9 @@ pub(super) fn apply(
     reply: &Items<'_>,
     states: &mut DeploymentStates,
     moment: &Moment<'_>,
-) -> Option<Effect> {
-    let (requests, tokens) = (reply.number(0)?, reply.number(1)?);
-    let remaining = (reply.number(2)?, reply.number(3)?);
+) -> Option<ReplyEffect> {
+    let granted = Amount { requests: reply.number(0)?, tokens: reply.number(1)? };
+    let remaining = Amount { requests: reply.number(2)?, tokens: reply.number(3)? };
     let (epoch_state, unused_elsewhere) = (reply.number(4)?, reply.number(5)? == 1);
     if epoch_state == 1 {
         Membership::update(moment.store, |membership| {
@@ -144,7 +140,7 @@ pub(super) fn apply(
         });
     }
     if epoch_state != 0 {
-        return Some(Effect::Lost);
+        return Some(ReplyEffect::Lost);
     }
     states.change(index, moment.now, moment.store, |record, _| {
         let lease = &mut record.lease;
@@ -152,18 +148,17 @@ pub(super) fn apply(
         if lease.minute != minute {
             return None;
         }
-        lease.requests = lease.requests.saturating_add(requests);
-        lease.tokens = lease.tokens.saturating_add(tokens);
-        (lease.remaining_requests, lease.remaining_tokens) = remaining;
+        lease.held = lease.held.saturating_add(granted);
+        lease.remaining = remaining;
         if is_acquire {
             lease.unused_elsewhere = unused_elsewhere;
             lease.answered_at = UnixMillis::of(moment.now);
         }
         Some(())
     });
-    if (requests, tokens) == (0, 0) {
-        return Some(Effect::None);
+    if granted == Amount::default() {
+        return Some(ReplyEffect::None);
     }
     states.note_release(index, moment.now, moment.store);
-    Some(Effect::Granted)
+    Some(ReplyEffect::Resumes)
 }

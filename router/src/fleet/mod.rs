@@ -9,13 +9,13 @@
 //! does not use.
 
 mod call;
-mod effect;
 mod exchange_call;
 mod health;
 mod lease_call;
 mod origin_call;
 mod presence_call;
 mod reply;
+mod reply_effect;
 pub mod resp;
 mod script;
 mod wait_call;
@@ -23,8 +23,8 @@ mod wait_call;
 use std::cell::RefMut;
 
 use crate::request::references::Reference;
+use crate::state::amount::Amount;
 use crate::state::deployment_states::DeploymentStates;
-use crate::state::lease::Shortfall;
 use crate::state::membership::Membership;
 use crate::state::store::Moment;
 use crate::state::time::UnixMillis;
@@ -59,13 +59,8 @@ impl<'a> FleetClient<'a> {
         Self { settings, states }
     }
 
-    /// Deployments whose cooldown began or got longer since this was last called.
-    pub fn begun_cooldowns(&mut self) -> Vec<usize> {
-        self.states.take_begun_cooldowns()
-    }
-
     /// Asks for leases that cover these shortfalls, by deployment; `None` while Redis is down.
-    pub fn acquire(&mut self, shortfall: &[(usize, Shortfall)], moment: &mut Moment<'_>) -> Option<Call> {
+    pub fn acquire(&mut self, shortfall: &[(usize, Amount)], moment: &mut Moment<'_>) -> Option<Call> {
         let membership = self.states.read_membership(moment.now, moment.store);
         if membership.is_redis_down || membership.is_deregistered {
             return None;
@@ -100,17 +95,29 @@ impl<'a> FleetClient<'a> {
         presence_call::add(&mut pipeline, moment);
         let mut calls = Vec::new();
         if !membership.is_redis_down {
-            for (nth, index) in (0..count).cycle().skip(first).take(asked).enumerate() {
-                if nth > 0 && nth.is_multiple_of(MAX_DEPLOYMENTS) {
-                    let full = std::mem::replace(&mut pipeline, Pipeline::new(self.settings, membership));
-                    calls.extend(full.finish());
-                }
-                exchange_call::add(&mut pipeline, index, &mut self.states, moment);
-            }
+            let deployments = (0..count).cycle().skip(first).take(asked).collect();
+            self.add_exchanges(deployments, &mut pipeline, &mut calls, moment);
         }
         calls.extend(pipeline.finish());
         calls.extend(self.wait(false, moment));
         calls
+    }
+
+    /// Adds the exchanges about these deployments. A pipeline that is full becomes one of the calls.
+    fn add_exchanges(
+        &mut self,
+        deployments: Vec<usize>,
+        pipeline: &mut Pipeline<'a>,
+        calls: &mut Vec<Call>,
+        moment: &Moment<'_>,
+    ) {
+        for (nth, index) in deployments.into_iter().enumerate() {
+            if nth > 0 && nth.is_multiple_of(MAX_DEPLOYMENTS) {
+                let next = Pipeline::new(self.settings, pipeline.membership);
+                calls.extend(std::mem::replace(pipeline, next).finish());
+            }
+            exchange_call::add(pipeline, index, &mut self.states, moment);
+        }
     }
 
     /// Waits for other instances' requests, `again` or if it is time to.
@@ -165,33 +172,29 @@ impl<'a> FleetClient<'a> {
         pipelines.collect()
     }
 
-    /// Publishes a deployment's cooldown before the next exchange; `None` while Redis is down.
-    pub fn publish(&mut self, index: usize, moment: &mut Moment<'_>) -> Option<Call> {
+    /// Publishes before the next exchange: cooldowns that began or got longer, and origins that
+    /// became known, since this was last called. Nothing while Redis is down.
+    pub fn publish_news(&mut self, moment: &mut Moment<'_>) -> Vec<Call> {
+        let (cooldowns, origins) = (self.states.take_begun_cooldowns(), self.states.take_new_origins());
+        let mut calls = Vec::new();
+        if cooldowns.is_empty() && origins.is_empty() {
+            return calls;
+        }
         let membership = self.states.read_membership(moment.now, moment.store);
         if membership.is_redis_down {
-            return None;
+            return calls;
         }
         let mut pipeline = Pipeline::new(self.settings, membership);
-        exchange_call::add(&mut pipeline, index, &mut self.states, moment);
-        pipeline.finish()
-    }
-
-    /// Publishes origins that became known; `None` if there are none, or while Redis is down.
-    pub fn publish_origins(&mut self, moment: &mut Moment<'_>) -> Option<Call> {
-        let new = self.states.take_new_origins();
-        if new.is_empty() {
-            return None;
-        }
-        let membership = self.states.read_membership(moment.now, moment.store);
-        let mut pipeline = Pipeline::new(self.settings, membership);
-        for (reference, index) in new.into_iter().filter(|_| !membership.is_redis_down) {
+        self.add_exchanges(cooldowns, &mut pipeline, &mut calls, moment);
+        for (reference, index) in origins {
             match index.map(|index| self.settings.deployment_ids.get(index)) {
                 Some(Some(id)) => origin_call::publish(&mut pipeline, reference, id),
                 Some(None) => {}
                 None => origin_call::remove(&mut pipeline, reference),
             }
         }
-        pipeline.finish()
+        calls.extend(pipeline.finish());
+        calls
     }
 
     /// Asks where these were made; `None` while Redis is down.

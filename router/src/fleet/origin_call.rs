@@ -2,7 +2,7 @@
 //! the hash of the reference, for a day.
 
 use crate::fleet::call::{Part, Pipeline, text};
-use crate::fleet::effect::Effect;
+use crate::fleet::reply_effect::ReplyEffect;
 use crate::fleet::resp::Value;
 use crate::request::references::Reference;
 use crate::state::deployment_states::DeploymentStates;
@@ -36,7 +36,7 @@ pub(super) fn apply(
     deployment: impl Fn(&[u8]) -> Option<usize>,
     states: &mut DeploymentStates,
     moment: &Moment<'_>,
-) -> Option<Effect> {
+) -> Option<ReplyEffect> {
     match reply {
         Value::Nil => {}
         Value::Bulk(id) => {
@@ -47,7 +47,7 @@ pub(super) fn apply(
         _ => return None,
     }
     // The request goes on at once.
-    Some(Effect::Granted)
+    Some(ReplyEffect::Resumes)
 }
 
 fn key(pipeline: &Pipeline<'_>, Reference(reference): Reference) -> Vec<u8> {

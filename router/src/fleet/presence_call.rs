@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crate::fleet::call::{Part, Pipeline, text};
-use crate::fleet::effect::{Effect, Items};
+use crate::fleet::reply_effect::{Items, ReplyEffect};
 use crate::fleet::script::{Script, script};
 use crate::state::membership::Membership;
 use crate::state::share::{Share, WHOLE};
@@ -56,7 +56,7 @@ pub(super) fn remove(pipeline: &mut Pipeline<'_>, now: Duration) {
 
 /// Applies the reply: `{epoch, instances, after, before, from, target, others}`. The share is that of
 /// the last presence only: what an earlier one was granted, the later one has taken back.
-pub(super) fn apply(turn: u64, reply: &Items<'_>, moment: &Moment<'_>) -> Option<Effect> {
+pub(super) fn apply(turn: u64, reply: &Items<'_>, moment: &Moment<'_>) -> Option<ReplyEffect> {
     let (epoch, instances) = (reply.number(0)?, reply.number(1)?);
     if !(1..=MAX_INSTANCES).contains(&instances) {
         return None;
@@ -92,5 +92,5 @@ pub(super) fn apply(turn: u64, reply: &Items<'_>, moment: &Moment<'_>) -> Option
     let is_in_transition = changed.is_some_and(|(membership, ())| {
         membership.share.is_in_transition(minute) && is_due(membership.instance)
     });
-    Some(if is_new_epoch { Effect::NewEpoch } else { Effect::Present { is_in_transition } })
+    Some(if is_new_epoch { ReplyEffect::NewEpoch } else { ReplyEffect::Present { is_in_transition } })
 }

@@ -1,8 +1,8 @@
 //! What the reply to a call changes. One that a script does not make changes nothing.
 
 use crate::fleet::call::{Call, FleetSettings, Part};
-use crate::fleet::effect::{Effect, Items};
 use crate::fleet::health::{self, RedisTransition};
+use crate::fleet::reply_effect::{Items, ReplyEffect};
 use crate::fleet::resp::{self, Value};
 use crate::fleet::wait_call::{self, Recall};
 use crate::fleet::{exchange_call, lease_call, origin_call, presence_call};
@@ -17,8 +17,8 @@ pub struct CallResult {
     pub outcome: &'static str,
     /// What it changed about Redis.
     pub transition: RedisTransition,
-    /// It brought a lease, or what is needed to ask for one.
-    pub granted: bool,
+    /// Requests that wait can go on: it brought a lease, what is needed to ask for one, or origins.
+    pub resumes: bool,
     /// What to call next.
     pub follow_up: FollowUp,
 }
@@ -64,31 +64,31 @@ pub(crate) fn apply_reply(
         effects.extend(parts.map(|(part, reply)| apply(settings, *part, reply, states, moment)));
         match effects.contains(&None) {
             true => Err("an unexpected reply".to_owned()),
-            false if effects.contains(&Some(Effect::Lost)) => {
+            false if effects.contains(&Some(ReplyEffect::Lost)) => {
                 Err("it has lost the counts of this minute".to_owned())
             }
             false => Ok(()),
         }
     });
-    let has = |effect: Effect| effects.contains(&Some(effect));
-    let is_present = has(Effect::Present { is_in_transition: true });
-    let brings = has(Effect::Granted)
-        || has(Effect::NewEpoch)
+    let has = |effect: ReplyEffect| effects.contains(&Some(effect));
+    let is_present = has(ReplyEffect::Present { is_in_transition: true });
+    let brings = has(ReplyEffect::Resumes)
+        || has(ReplyEffect::NewEpoch)
         || is_present
-        || has(Effect::Present { is_in_transition: false });
-    let granted = result.is_ok() && brings;
+        || has(ReplyEffect::Present { is_in_transition: false });
+    let resumes = result.is_ok() && brings;
     let (outcome, transition) = match result {
         Ok(()) if is_late => ("slow", RedisTransition::None),
         Ok(()) => ("success", health::set(None, states, moment)),
         Err(problem) => ("error", health::set(Some(problem), states, moment)),
     };
     let lost_minute = states.read_membership(moment.now, moment.store).lost_minute;
-    let follow_up = match has(Effect::NewEpoch) || lost_minute != lost_before {
+    let follow_up = match has(ReplyEffect::NewEpoch) || lost_minute != lost_before {
         true => FollowUp::Resync,
         false if is_present => FollowUp::Balance,
         false => FollowUp::None,
     };
-    CallResult { outcome, transition, granted, follow_up }
+    CallResult { outcome, transition, resumes, follow_up }
 }
 
 /// Applies the end of a wait. One that broke off is begun again by the next exchange, and says
@@ -154,19 +154,17 @@ fn apply(
     reply: &Value,
     states: &mut DeploymentStates,
     moment: &Moment<'_>,
-) -> Option<Effect> {
-    if let Part::FindOrigin { reference } = part {
-        return origin_call::apply(reference, reply, |id| settings.index(id), states, moment);
-    }
-    let reply = Items::of(reply);
+) -> Option<ReplyEffect> {
+    let items = Items::of(reply);
     match part {
-        Part::Setup | Part::Deregister | Part::Wait | Part::PublishOrigin | Part::FindOrigin { .. } => {
-            Some(Effect::None)
-        }
-        Part::Presence { turn } => presence_call::apply(turn, &reply, moment),
+        Part::Setup | Part::Deregister | Part::Wait | Part::PublishOrigin => Some(ReplyEffect::None),
+        Part::Presence { turn } => presence_call::apply(turn, &items, moment),
         Part::Lease { index, minute, is_acquire } => {
-            lease_call::apply((index, minute, is_acquire), &reply, states, moment)
+            lease_call::apply((index, minute, is_acquire), &items, states, moment)
         }
-        Part::Exchange { index } => exchange_call::apply(index, &reply, states, moment),
+        Part::Exchange { index } => exchange_call::apply(index, &items, states, moment),
+        Part::FindOrigin { reference } => {
+            origin_call::apply(reference, reply, |id| settings.index(id), states, moment)
+        }
     }
 }

@@ -36,18 +36,20 @@ pub fn check(
         sent |= !offered.is_empty();
         right |= bool::from(offered.as_bytes().ct_eq(key.reveal().as_bytes()));
     }
-    match (sent, right) {
-        (_, true) => Ok(()),
-        (true, false) => Err(Unauthorized::WrongKey),
-        (false, false) => Err(Unauthorized::NoKey),
+    if right {
+        Ok(())
+    } else if sent {
+        Err(Unauthorized::WrongKey)
+    } else {
+        Err(Unauthorized::NoKey)
     }
 }
 
-/// The hash of the key that a client sent, in the first header that has one; the same for every
-/// client without one.
-pub fn caller(headers: &Headers) -> u64 {
-    let key = NAMES.iter().find_map(|name| headers.get(name)).map_or("", bearer);
-    hash(key.as_bytes())
+/// The hash of the key that a client sent: of several, the one in the first header of the list
+/// below, in whatever order they came. `None` for a client without one.
+pub fn client(headers: &Headers) -> Option<u64> {
+    let mut keys = NAMES.iter().filter_map(|name| headers.get(name)).map(bearer);
+    keys.find(|key| !key.is_empty()).map(|key| hash(key.as_bytes()))
 }
 
 /// The headers with a key: LiteLLM's, and those of OpenAI, Anthropic, Azure, Google and Azure's API
@@ -58,7 +60,7 @@ const NAMES: [&str; 6] = [
 ];
 
 /// The key in a header; `None` if it is no header for keys.
-pub fn key_in<'a>(name: &[u8], value: &'a [u8]) -> Option<&'a str> {
+fn key_in<'a>(name: &[u8], value: &'a [u8]) -> Option<&'a str> {
     is_for_keys(name).then(|| bearer(text(value)))
 }
 
@@ -106,9 +108,14 @@ mod tests {
 
     #[test]
     fn clients_are_told_apart_by_their_keys_and_not_by_the_header() {
-        let of = |name, value| caller(&[(name, value)].into_iter().collect());
+        let of = |name, value| client(&[(name, value)].into_iter().collect());
+        for name in NAMES {
+            assert_eq!(of(name, "sk-1"), Some(hash(b"sk-1")), "{name}");
+        }
         assert_eq!(of("authorization", "Bearer a"), of("x-api-key", "a"));
         assert_ne!(of("authorization", "Bearer a"), of("authorization", "Bearer b"));
-        assert_eq!(caller(&Headers::default()), of("cookie", "a"));
+        assert_eq!([of("cookie", "a"), of("authorization", "Bearer ")], [None; 2]);
+        let both = [("authorization", "Bearer "), ("api-key", "b"), ("x-api-key", "a")];
+        assert_eq!(client(&both.into_iter().collect()), Some(hash(b"a")));
     }
 }

@@ -11,3 +11,4 @@ pub mod retry_after;
 pub mod rewritten_body;
 pub mod route;
 pub mod sse;
+pub mod text;

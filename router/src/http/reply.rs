@@ -60,8 +60,9 @@ pub fn error_body(
         );
     }
     let param = param.map_or_else(|| "null".to_owned(), quoted);
-    let code = code.map_or_else(|| status.to_string(), str::to_owned);
-    format!(r#"{{"error":{{"message":{message},"type":"{kind}","param":{param},"code":"{code}"}}}}"#)
+    let kind = quoted(kind);
+    let code = quoted(&code.map_or_else(|| status.to_string(), str::to_owned));
+    format!(r#"{{"error":{{"message":{message},"type":{kind},"param":{param},"code":{code}}}}}"#)
 }
 
 /// Anthropic's type of an error with this status.

@@ -4,7 +4,8 @@
 
 use memchr::memchr2;
 
-const BOM: &[u8] = b"\xef\xbb\xbf";
+/// The byte order mark, which may precede a body.
+pub const BOM: &[u8] = b"\xef\xbb\xbf";
 
 /// Splits a stream that arrives in chunks.
 #[derive(Clone, Debug, Default)]
@@ -80,6 +81,11 @@ impl Splitter {
     fn line_end(&mut self) -> Piece<'static> {
         if std::mem::take(&mut self.in_line) { Piece::LineEnd } else { Piece::EventEnd }
     }
+}
+
+/// The first byte of a chunk that is neither a blank nor one of the byte order mark's.
+pub fn first_byte(chunk: &[u8]) -> Option<u8> {
+    chunk.iter().copied().find(|byte| !byte.is_ascii_whitespace() && !BOM.contains(byte))
 }
 
 /// The data of an event: the values of its `data` lines, joined. A byte order mark may precede the

@@ -1,14 +1,11 @@
-//! The headers that name the session or the caller of a request, as hashes.
+//! The headers that name the session of a request, as hashes.
 
 use crate::hash::hash;
-use crate::http::auth;
 
-/// The session and the caller, as far as headers name them.
+/// The session, as far as headers name it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct AffinityHeaders {
     session: Option<(Source, u64)>,
-    /// The credentials of the client.
-    pub credential: Option<u64>,
 }
 
 /// Where a session's id is, in the order in which LiteLLM looks for it (`get_chain_id_from_headers`
@@ -32,10 +29,6 @@ enum Source {
 impl AffinityHeaders {
     /// Reads a header, if it is one of them.
     pub(super) fn read(&mut self, name: &[u8], value: &[u8]) {
-        if let Some(key) = auth::key_in(name, value) {
-            self.credential.get_or_insert_with(|| hash(key.as_bytes()));
-            return;
-        }
         let (source, id) = match name {
             b"x-litellm-trace-id" => (Source::Trace, value),
             b"x-litellm-session-id" => (Source::LiteLlm, value),
@@ -100,21 +93,6 @@ mod tests {
         for (name, value) in [("x-session-id", "short"), ("x-a-session-id", "not an id"), ("session", id)] {
             assert_eq!(read(&[(name, value)]).session(), None, "{name}: {value}");
         }
-    }
-
-    #[test]
-    fn a_caller_is_known_by_the_key_in_any_of_its_headers() {
-        let key = Some(hash(b"sk-1"));
-        for (name, value) in [
-            ("authorization", "Bearer sk-1"),
-            ("x-litellm-api-key", "sk-1"),
-            ("x-api-key", "sk-1"),
-            ("api-key", "sk-1"),
-            ("x-goog-api-key", "sk-1"),
-        ] {
-            assert_eq!(read(&[(name, value)]).credential, key, "{name}");
-        }
-        assert_eq!(read(&[("cookie", "sk-1")]).credential, None);
     }
 
     #[test]

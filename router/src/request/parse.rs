@@ -37,15 +37,16 @@ pub struct Request {
     pub allowed: AllowedParams,
     /// Whether the answer explains how the deployment was selected.
     pub explain: bool,
-    /// The session and the caller, if requests of one may go to the same deployment again.
+    /// The session, if requests of one may go to the same deployment again.
     pub affinity: AffinityHeaders,
     /// Headers of the client that the provider gets: version and betas of Anthropic's API, and others
     /// if the configuration allows it.
     pub forwarded: Vec<(String, String)>,
     /// The stored response that the request is about, in place of a model.
     pub stored: Option<Box<StoredResponse>>,
-    /// The hash of the client's key, where clients have keys of their own; else 0.
-    pub caller: u64,
+    /// The hash of the client's key, where clients have keys of their own and the configuration or
+    /// the route tells clients apart.
+    pub client: Option<u64>,
 }
 
 /// A request with its body.
@@ -58,7 +59,7 @@ pub struct ParsedRequest<'a> {
     /// Whether the answer is to be streamed.
     pub stream: bool,
     /// `stream_options: {include_usage: true}`: the client wants the usage of a stream.
-    pub asks_usage: bool,
+    pub client_wants_usage: bool,
     /// Retries and time limits, from the body, else from the headers.
     pub overrides: RequestOverrides,
     /// Fallbacks, tags and mock errors.
@@ -111,7 +112,7 @@ impl Request {
             affinity: AffinityHeaders::default(),
             forwarded: Vec::new(),
             stored: None,
-            caller: 0,
+            client: None,
         };
         for (name, value) in headers.bytes() {
             if allowed.affinity {
@@ -185,7 +186,7 @@ impl Request {
         Ok(ParsedRequest {
             overrides: self.overrides.with_body(value)?,
             stream,
-            asks_usage: stream && object.present("stream_options").is_some_and(asks_for_usage),
+            client_wants_usage: stream && object.present("stream_options").is_some_and(asks_for_usage),
             routing: self
                 .routing(object.members().iter().map(|member| (&*member.key, member.value)), body.len())?,
             model: self.named(model)?,
@@ -207,7 +208,7 @@ impl Request {
             stream: form
                 .field("stream")
                 .is_some_and(|stream| stream.eq_ignore_ascii_case("true") || stream == "1"),
-            asks_usage: false,
+            client_wants_usage: false,
             routing: self.routing(form.fields(), body.len())?,
             model: self.named(Cow::Borrowed(model))?,
             payload: Payload::Form(form),

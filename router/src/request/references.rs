@@ -8,6 +8,7 @@
 use crate::hash::{Hasher, hash};
 use crate::http::json::member_scan::MemberScan;
 use crate::http::json::{Object, string};
+use crate::http::sse::first_byte;
 use crate::request::sent_members::SentMembers;
 
 /// The value of `include` that asks for encrypted reasoning, and the member that has it.
@@ -26,7 +27,7 @@ pub struct Reference(pub u64);
 
 /// What a reference is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum ReferenceKind {
     /// The id of a response.
     Response,
     /// The encrypted content of an item.
@@ -37,11 +38,11 @@ impl Reference {
     /// A response by its id. `caller` is the hash of the client's key.
     pub fn response(id: &str, caller: u64) -> Self {
         let id = id.as_bytes();
-        Self::of(Kind::Response, hash(id.get(..HASHED).unwrap_or(id)), caller)
+        Self::of(ReferenceKind::Response, hash(id.get(..HASHED).unwrap_or(id)), caller)
     }
 
     /// From the hash of its text, up to [`HASHED`] bytes.
-    pub fn of(kind: Kind, text: u64, caller: u64) -> Self {
+    pub fn of(kind: ReferenceKind, text: u64, caller: u64) -> Self {
         let mut hasher = Hasher::new(kind as u64);
         hasher.add(&text.to_le_bytes());
         hasher.add(&caller.to_le_bytes());
@@ -58,7 +59,7 @@ pub fn references(body: &Object<'_>, caller: u64) -> Vec<Reference> {
     let input = body.present("input").filter(|input| input.contains(ENCRYPTED)).unwrap_or_default();
     let mut items = Vec::new();
     MemberScan::new(&[ENCRYPTED], HASHED).feed(input.as_bytes(), &mut |found| {
-        items.push(Reference::of(Kind::Item, found.hash, caller));
+        items.push(Reference::of(ReferenceKind::Item, found.hash, caller));
     });
     all.extend(items.into_iter().rev().take(MOST_ITEMS));
     all
@@ -113,17 +114,16 @@ impl ReferenceScan {
         if !*wants_id && !*wants_items {
             return Vec::new();
         }
-        let is_blank = |byte: &u8| byte.is_ascii_whitespace() || b"\xef\xbb\xbf".contains(byte);
-        let first = || piece.iter().find(|byte| !is_blank(byte));
         // The data of an event has the response one level deeper.
-        let id_depth = self.id_depth.or_else(|| first().map(|first| if *first == b'{' { 1 } else { 2 }));
+        let id_depth =
+            self.id_depth.or_else(|| first_byte(piece).map(|first| if first == b'{' { 1 } else { 2 }));
         self.id_depth = id_depth;
         scan.feed(piece, &mut |member| {
             if member.name == ENCRYPTED && *wants_items {
-                found.push(Reference::of(Kind::Item, member.hash, *caller));
+                found.push(Reference::of(ReferenceKind::Item, member.hash, *caller));
             } else if member.name != ENCRYPTED && *wants_id && Some(member.depth) == id_depth {
                 *wants_id = false;
-                found.push(Reference::of(Kind::Response, member.hash, *caller));
+                found.push(Reference::of(ReferenceKind::Response, member.hash, *caller));
             }
         });
         std::mem::take(found)
@@ -200,7 +200,7 @@ mod tests {
         assert_ne!(Reference::response("resp_1", 1), Reference::response("resp_1", 2));
         assert_ne!(Reference::response("resp_1", 1), Reference::response("resp_2", 1));
         let text = hash(b"resp_1");
-        assert_ne!(Reference::of(Kind::Item, text, 1), Reference::response("resp_1", 1));
+        assert_ne!(Reference::of(ReferenceKind::Item, text, 1), Reference::response("resp_1", 1));
     }
 
     #[test]
@@ -218,7 +218,7 @@ mod tests {
     fn the_last_of_many_items_are_looked_up() {
         let items: Vec<String> = (0..20).map(|n| format!(r#"{{"encrypted_content":"{n}"}}"#)).collect();
         let body = format!(r#"{{"input":[{}]}}"#, items.join(","));
-        let last = Reference::of(Kind::Item, hash(b"19"), 7);
+        let last = Reference::of(ReferenceKind::Item, hash(b"19"), 7);
         let all = references(&object(&body), 7);
         assert_eq!((all.len(), all[0]), (MOST_ITEMS, last));
     }

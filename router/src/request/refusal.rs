@@ -11,6 +11,7 @@ use crate::http::json;
 use crate::http::multipart::InvalidForm;
 use crate::http::reply::{Reply, error_type};
 use crate::http::route::wire;
+use crate::http::text::shortened;
 use crate::request::mock::Mock;
 use crate::request::unavailable::Unavailable;
 use crate::request::unresolved::Unresolved;
@@ -309,10 +310,7 @@ impl Refusal {
 const SHOWN: usize = 200;
 
 pub(super) fn shown(name: &str) -> Cow<'_, str> {
-    match name.char_indices().nth(SHOWN) {
-        Some((end, _)) => format!("{}..", name.get(..end).unwrap_or_default()).into(),
-        None => name.into(),
-    }
+    shortened(name, SHOWN)
 }
 
 /// `60 seconds`, `0.5 seconds`, `1 second`

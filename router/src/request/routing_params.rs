@@ -144,9 +144,10 @@ impl RoutingParams {
             context_window_fallbacks: list("context_window_fallbacks", raw.context_window)?,
             content_policy_fallbacks: list("content_policy_fallbacks", raw.content_policy)?,
             disable_fallbacks: raw.disable_fallbacks()?,
-            tags: match allowed.tags {
-                true => tags_param::read(tags, raw.tags, [metadata, raw.litellm_metadata])?,
-                false => Vec::new(),
+            tags: if allowed.tags {
+                tags_param::read(tags, raw.tags, [metadata, raw.litellm_metadata])?
+            } else {
+                Vec::new()
             },
         })
     }

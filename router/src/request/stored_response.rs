@@ -43,7 +43,7 @@ impl StoredResponse {
             payload: Payload::Json(nothing),
             model: "".into(),
             stream: query_value(&self.query, "stream").as_deref() == Some("true"),
-            asks_usage: false,
+            client_wants_usage: false,
             overrides,
             routing: RoutingParams { disable_fallbacks: true, ..RoutingParams::default() },
         })

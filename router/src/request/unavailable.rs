@@ -29,9 +29,10 @@ impl Unavailable {
 
     /// LiteLLM's words (BEHAVIOUR 5.5), with the remaining time and the ids of this group alone.
     pub(super) fn message(&self) -> String {
-        let reason = match self.all_cooling {
-            true => "All deployments for selected model are in cooldown.",
-            false => "All deployments for selected model are at their limits or in cooldown.",
+        let reason = if self.all_cooling {
+            "All deployments for selected model are in cooldown."
+        } else {
+            "All deployments for selected model are at their limits or in cooldown."
         };
         let ids: Vec<String> = self.cooling.iter().take(MOST_IDS).map(|id| format!("'{id}'")).collect();
         format!(

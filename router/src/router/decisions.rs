@@ -28,32 +28,24 @@ pub enum Arrival {
 pub enum Step {
     /// Send it to the selected deployment.
     Send(Box<Sending>),
-    /// Acquire leases from Redis, and then ask again.
-    AcquireLease(Box<NeedsLease>),
-    /// Look up in Redis what the request refers to, and then ask again.
-    FindOrigin(Box<NeedsOrigin>),
+    /// Ask Redis for this, and then ask the router again, with this state of the request.
+    AwaitRedis(Box<RetryState>, Awaited),
     /// Answer.
     Reply(Reply, Box<AccessLogEntry>),
 }
 
-/// A request that no deployment may serve without another lease.
+/// What a request waits for.
 #[derive(Debug)]
-pub struct NeedsLease {
-    /// The state of the request, for the next
-    /// [`Router::on_request_body`](crate::Router::on_request_body).
-    pub retry_state: RetryState,
-    /// The deployments that could serve it with a lease, and the tokens that it needs there.
-    pub shortfall: Vec<(usize, u64)>,
-}
-
-/// A request that refers to something of which this instance does not know the deployment.
-#[derive(Debug)]
-pub struct NeedsOrigin {
-    /// The state of the request, for the next
-    /// [`Router::on_request_body`](crate::Router::on_request_body).
-    pub retry_state: RetryState,
-    /// What it refers to.
-    pub references: Vec<Reference>,
+pub enum Awaited {
+    /// A lease, without which no deployment may serve it.
+    Lease {
+        /// The one that could serve it with a lease.
+        deployment: usize,
+        /// The tokens that it needs there.
+        tokens: u64,
+    },
+    /// Where these were made that it refers to: this instance does not know their deployment.
+    Origin(Vec<Reference>),
 }
 
 /// A request to a deployment.
@@ -107,7 +99,7 @@ pub struct ErrorResponse {
 /// A response that had begun and has ended.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ResponseSummary {
-    /// The status that the client got; 0 means 200.
+    /// The status that the client got; 0 where it is unknown.
     pub status: u16,
     /// When the first byte of the body arrived, since the Unix epoch.
     pub first_byte: Option<Duration>,

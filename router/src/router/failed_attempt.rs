@@ -11,7 +11,7 @@ use super::{ErrorResponse, ResponseSummary, Router, Verdict, local_reply, origin
 use crate::attempt::{Attempt, AttemptResult, Origin, Referral, RetryState};
 use crate::failure::fallback::FailedGroup;
 use crate::failure::retry::Allowance;
-use crate::failure::{Added, AttemptError, Classified, ErrorClass, ProviderError, RetryScope, classify};
+use crate::failure::{AttemptError, Classified, ErrorClass, ProviderError, RetryScope, classify};
 use crate::http::json::Object;
 use crate::http::reply::Reply;
 use crate::http::route::wire;
@@ -289,7 +289,7 @@ pub(super) fn classified(
         has_retry_after: retry_after.is_some_and(|wait| !wait.is_zero()),
         is_wildcard: deployment.model.contains('*'),
         model: &attempt.model,
-        added: Added { stream_options: attempt.asks_usage },
+        adds_stream_options: attempt.injected_usage.is_some(),
     });
     // A 404 without a reason is about the response that the path names.
     let class = match (&attempt.referral, class, status) {

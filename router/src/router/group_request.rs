@@ -7,8 +7,8 @@ use llm_balancer_config::Deployment;
 
 use super::context_window::large_enough;
 use super::{Router, local_reply, response_headers};
+use crate::affinity::Preference;
 use crate::affinity::key::{AffinityGroup, preference};
-use crate::affinity::{AffinityResult, Preference};
 use crate::attempt::{AffinityInfo, LeaseRequests, RequestedModel, RetryState, SelectionInfo};
 use crate::failure::{AttemptError, ErrorClass};
 use crate::http::reply::Reply;
@@ -20,7 +20,7 @@ use crate::request::references::Reference;
 use crate::request::refusal::Refusal;
 use crate::request::token_estimate::TokenEstimate;
 use crate::request::unresolved::Unresolved;
-use crate::select::preferred::{affinity_result, rank};
+use crate::select::preferred::affinity_info;
 use crate::select::{NoDeployment, Selection, SelectionRequest, select};
 use crate::state::store::{Moment, Store};
 use crate::telemetry::explain::{self, explain};
@@ -197,7 +197,6 @@ impl GroupRequest<'_> {
             affinity: pool.affinity,
             partition: (!pool.is_view).then(|| (&*pool.partition, pool.members.len())),
             at: &|point| router.rendezvous.at(point, pool.first_level()),
-            has_master_key: router.config.server.master_key.is_some(),
             is_counted: retry_state.partition.as_ref() == Some(&pool.partition),
         };
         let preference = preference(&group, self.request, &self.parsed, &router.popularity, store);
@@ -212,19 +211,11 @@ impl GroupRequest<'_> {
         selected: usize,
         moment: &Moment<'_>,
     ) -> Option<AffinityInfo> {
-        if request.preference == Preference::None && !request.pool.affinity.is_ranked() {
-            return None;
-        }
         let mut context = self.router.selection();
         let request = request.at(&mut context, moment);
-        let result = affinity_result(&context, &request, selected, moment);
-        self.router.metrics.borrow_mut().affinity(&request.pool.label, result);
-        let rank = match result {
-            AffinityResult::Hit => Some(0),
-            AffinityResult::Moved(_) => rank(&context, &request, selected),
-            AffinityResult::Miss => None,
-        };
-        Some(AffinityInfo { result, rank })
+        let info = affinity_info(&context, &request, selected, moment)?;
+        self.router.metrics.borrow_mut().affinity(&request.pool.label, info.result);
+        Some(info)
     }
 
     /// An error that the request asks for, in place of its first attempt or its first group

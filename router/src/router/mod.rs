@@ -61,8 +61,7 @@ use crate::upstream::response_check::FalseSuccess;
 pub use request_headers::{sends_body, wire};
 
 pub use decisions::{
-    Arrival, ERROR_HEADERS, ErrorResponse, NeedsLease, NeedsOrigin, ResponseSummary, Sending, Step,
-    StreamEnd, Verdict,
+    Arrival, Awaited, ERROR_HEADERS, ErrorResponse, ResponseSummary, Sending, Step, StreamEnd, Verdict,
 };
 
 /// A configuration on one worker.
@@ -116,11 +115,6 @@ impl Router {
     pub fn in_single_hop(mut self) -> Self {
         self.single_hop = true;
         self
-    }
-
-    /// Whether it sees each request once, and not each attempt.
-    pub fn is_single_hop(&self) -> bool {
-        self.single_hop
     }
 
     /// The configuration.
@@ -196,7 +190,7 @@ impl Router {
 impl Router {
     /// The headers of a request have arrived. `end_of_stream` means that no body follows.
     pub fn on_request_headers(&self, headers: &Headers, end_of_stream: bool) -> Arrival {
-        request_headers::on_request_headers(&self.config, &self.groups, self.allowed, headers, end_of_stream)
+        request_headers::on_request_headers(self, headers, end_of_stream)
     }
 
     /// A request is complete. `retry_state` is what its last attempt left, and `None` in the first

@@ -17,8 +17,6 @@ use crate::models::pool::{Pool, share_account};
 use crate::request::parse::Payload;
 use crate::request::references::{Reference, ReferenceScan, references, refers};
 use crate::request::refusal::Refusal;
-use crate::request::token_estimate::TokenEstimate;
-use crate::select::SelectionRequest;
 use crate::select::tags::tagged;
 use crate::state::store::Moment;
 
@@ -48,9 +46,9 @@ impl GroupRequest<'_> {
     fn references(&self) -> Vec<Reference> {
         match (&self.request.stored, &self.parsed.payload) {
             _ if !self.router.groups.have_accounts() => Vec::new(),
-            (Some(stored), _) => vec![stored.reference(self.request.caller)],
+            (Some(stored), _) => vec![stored.reference(self.caller())],
             (None, Payload::Json(body)) if self.request.route.refers_to_responses() => {
-                references(body, self.request.caller)
+                references(body, self.caller())
             }
             _ => Vec::new(),
         }
@@ -90,7 +88,7 @@ impl GroupRequest<'_> {
             let member = pool.members.get(*place).and_then(|index| config.deployments.get(*index));
             member.is_some_and(|member| origin.is_none_or(|origin| share_account(origin, member)))
         };
-        let mut places = tagged_places(self.router, pool, &self.parsed.routing.tags, retry_state)?;
+        let mut places = tagged_places(self.router, pool, &self.parsed.routing.tags)?;
         places.retain(knows);
         pool.view_of_origins(config, &places)
     }
@@ -108,12 +106,17 @@ impl GroupRequest<'_> {
         match &self.request.stored {
             Some(stored) => Referral::Stored {
                 id: stored.id.clone(),
-                response: stored.reference(self.request.caller),
+                response: stored.reference(self.caller()),
                 deletes: stored.deletes(),
             },
             None if self.continues() => Referral::Continuation,
             None => Referral::None,
         }
+    }
+
+    /// The client, as references have it: 0 where it has no key of its own.
+    fn caller(&self) -> u64 {
+        self.request.client.unwrap_or_default()
     }
 
     fn continues(&self) -> bool {
@@ -127,7 +130,7 @@ impl GroupRequest<'_> {
 
     /// Finds in the answer what later requests may refer to.
     pub(super) fn reference_scan(&self) -> Option<Box<ReferenceScan>> {
-        let caller = self.request.caller;
+        let caller = self.caller();
         let scan = match (self.request.route.suffix, &self.parsed.payload) {
             _ if !self.router.groups.have_accounts() => None,
             (RESPONSES, Payload::Json(body)) => ReferenceScan::new(body, caller),
@@ -139,14 +142,8 @@ impl GroupRequest<'_> {
 }
 
 /// Tags are strict, also about the deployment that has made a response.
-fn tagged_places(
-    router: &Router,
-    pool: &Pool,
-    tags: &[String],
-    retry_state: &RetryState,
-) -> Option<Vec<usize>> {
-    let selecting = SelectionRequest::new(pool, retry_state, TokenEstimate::default(), tags, false);
-    let tagged = tagged(&router.selection(), &selecting).ok()?;
+fn tagged_places(router: &Router, pool: &Pool, tags: &[String]) -> Option<Vec<usize>> {
+    let tagged = tagged(&router.config, pool, tags).ok()?;
     Some(tagged.unwrap_or_else(|| (0..pool.members.len()).collect()))
 }
 
@@ -156,7 +153,7 @@ pub(super) fn not_here(router: &Router, attempt: &mut Attempt, retry_state: &mut
     let Some(deployment) = router.deployment(attempt.deployment) else { return };
     let shares =
         |index: &&usize| router.deployment(**index).is_some_and(|own| share_account(deployment, own));
-    if let Some(pool) = whole_pool(router, attempt, retry_state) {
+    if let Some(pool) = whole_pool(router, attempt) {
         attempt.pool = pool;
     }
     retry_state.origin = Origin::Elsewhere;
@@ -168,12 +165,12 @@ pub(super) fn not_here(router: &Router, attempt: &mut Attempt, retry_state: &mut
 }
 
 /// All deployments that could serve the request, whatever its origin.
-fn whole_pool(router: &Router, attempt: &Attempt, retry_state: &RetryState) -> Option<Arc<Pool>> {
+fn whole_pool(router: &Router, attempt: &Attempt) -> Option<Arc<Pool>> {
     if matches!(attempt.referral, Referral::Stored { .. }) {
         return router.groups.stored_responses().cloned();
     }
     let pool = router.groups.resolve(&attempt.model).ok()?.pool.serving(attempt.route)?;
-    let places = tagged_places(router, &pool, &attempt.routing.tags, retry_state)?;
+    let places = tagged_places(router, &pool, &attempt.routing.tags)?;
     pool.view_of_origins(&router.config, &places)
 }
 

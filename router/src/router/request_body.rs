@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use super::group_request::{GroupRequest, GroupResult};
 use super::upstream_request::sending;
-use super::{NeedsLease, NeedsOrigin, Router, Step, local_reply};
+use super::{Awaited, Router, Step, local_reply};
 use crate::attempt::RetryState;
 use crate::failure::fallback;
 use crate::http::reply::Reply;
@@ -68,18 +68,17 @@ fn try_group(
             let sending = sending(&request, *selected, std::mem::take(retry_state));
             Some(Step::Send(Box::new(sending)))
         }
-        GroupResult::NeedsLease(shortfall) => {
-            let retry_state = std::mem::take(retry_state);
-            let needs = NeedsLease { retry_state, shortfall: vec![shortfall] };
-            Some(Step::AcquireLease(Box::new(needs)))
+        GroupResult::NeedsLease((deployment, tokens)) => {
+            Some(await_redis(Awaited::Lease { deployment, tokens }, retry_state))
         }
-        GroupResult::NeedsOrigin(references) => {
-            let retry_state = std::mem::take(retry_state);
-            Some(Step::FindOrigin(Box::new(NeedsOrigin { retry_state, references })))
-        }
+        GroupResult::NeedsOrigin(references) => Some(await_redis(Awaited::Origin(references), retry_state)),
         GroupResult::Reply(reply) => Some(last_step(reply, retry_state)),
         GroupResult::FallBack => None,
     })
+}
+
+fn await_redis(awaited: Awaited, retry_state: &mut RetryState) -> Step {
+    Step::AwaitRedis(Box::new(std::mem::take(retry_state)), awaited)
 }
 
 /// Ends a request that was refused, or whose last attempt could not answer the client.

@@ -3,7 +3,7 @@
 
 use llm_balancer_config::{Config, Wire};
 
-use super::Arrival;
+use super::{Arrival, Router};
 use crate::attempt::RetryState;
 use crate::http::auth;
 use crate::http::headers::Headers;
@@ -20,15 +20,9 @@ use crate::telemetry::access_log::AccessLogEntry;
 use crate::telemetry::explain;
 use crate::upstream::health::ToProbe;
 
-/// See [`Router::on_request_headers`](super::Router::on_request_headers).
-pub(super) fn on_request_headers(
-    config: &Config,
-    groups: &Groups,
-    allowed: AllowedParams,
-    headers: &Headers,
-    end_of_stream: bool,
-) -> Arrival {
-    arrival(config, groups, allowed, headers, end_of_stream).unwrap_or_else(|refusal| {
+/// See [`Router::on_request_headers`].
+pub(super) fn on_request_headers(router: &Router, headers: &Headers, end_of_stream: bool) -> Arrival {
+    arrival(router, headers, end_of_stream).unwrap_or_else(|refusal| {
         let entry = AccessLogEntry::of_refusal(&refusal);
         Arrival::Reply(refusal.reply(wire(headers)), Some(Box::new(entry)))
     })
@@ -44,13 +38,8 @@ pub fn wire(headers: &Headers) -> Wire {
     Route::parse(&merge_slashes(path.split_once('?').map_or(path, |(path, _)| path))).wire()
 }
 
-fn arrival(
-    config: &Config,
-    groups: &Groups,
-    allowed: AllowedParams,
-    headers: &Headers,
-    end_of_stream: bool,
-) -> Result<Arrival, Refusal> {
+fn arrival(router: &Router, headers: &Headers, end_of_stream: bool) -> Result<Arrival, Refusal> {
+    let (config, allowed) = (&router.config, router.allowed);
     let target = headers.get(":path").unwrap_or_default();
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     let path = merge_slashes(path);
@@ -64,7 +53,7 @@ fn arrival(
     let mut request = match route {
         Route::Model(route, model) => Request::new(route, model.as_deref(), query, headers, allowed)?,
         Route::Response(route, id) => stored_response(route, id, query, headers, allowed)?,
-        _ => return answered(config, groups, route, query),
+        _ => return answered(config, &router.groups, route, query),
     };
     check_length(config.server.max_body_bytes, headers)?;
     request.explain = explain::is_requested(config, headers);
@@ -73,8 +62,8 @@ fn arrival(
     }
     let refers = request.route.refers_to_responses() || request.stored.is_some();
     // With a master key, all clients have the same.
-    if refers && config.server.master_key.is_none() {
-        request.caller = auth::caller(headers);
+    if (allowed.affinity || refers) && config.server.master_key.is_none() {
+        request.client = auth::client(headers);
     }
     // Without a body, Envoy makes no further callback for the request.
     if end_of_stream && request.stored.is_none() {

@@ -30,7 +30,7 @@ pub(super) fn resend(failed: &mut FailedAttempt<'_>, moment: &Moment<'_>) -> boo
     let was_closed = was_closed_before(failed, moment.now);
     let FailedAttempt { router, deployment, attempt, retry_state, error, .. } = failed;
     let is_bare = error.class == ErrorClass::AddedParameter;
-    if is_bare && attempt.adds_stream_options {
+    if is_bare && attempt.injected_usage.is_some_and(|usage| usage.adds_options) {
         router.usage_refusals.borrow_mut().add(attempt.deployment, moment.now);
     }
     let may_resend =

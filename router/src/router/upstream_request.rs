@@ -11,7 +11,7 @@ use llm_balancer_config::{
 
 use super::group_request::{GroupRequest, Selected};
 use super::{Router, Sending};
-use crate::attempt::{Attempt, RequestedModel, RetryState};
+use crate::attempt::{Attempt, InjectedUsage, RequestedModel, RetryState};
 use crate::http::headers::Headers;
 use crate::http::rewritten_body::RewrittenBody;
 use crate::models::groups::Resolved;
@@ -35,12 +35,10 @@ pub(super) fn sending(
     }
     let is_bare = retry_state.resend.as_ref().is_some_and(|resend| resend.is_bare)
         || router.usage_refusals.borrow().has(selection.index, selection.ticket.at);
-    let is_for_client = router.config.server.always_include_usage && !stream_options::client_decides(parsed);
-    let include_usage = !is_bare
-        && (is_for_client || counts_tokens(router, deployment, resolved.pool.strategy))
-        && stream_options::injects_usage(parsed, request.request.route, deployment);
+    let injected_usage =
+        if is_bare { None } else { injected_usage(request, deployment, resolved.pool.strategy) };
     let model = upstream_model(deployment, &resolved);
-    let body = new_body(request, deployment, &model, include_usage);
+    let body = new_body(request, deployment, &model, injected_usage.is_some());
     let length = body.as_ref().map_or(request.body.len(), RewrittenBody::length);
     let headers = upstream_headers(request, deployment, &model, timeout, retry_state.max_retries, length);
     count(router, selection.index, &retry_state);
@@ -68,9 +66,7 @@ pub(super) fn sending(
         is_client_timeout,
         estimate,
         stream: parsed.stream,
-        asks_usage: include_usage,
-        filters_usage_event: include_usage && !is_for_client,
-        adds_stream_options: include_usage && !stream_options::client_sets_options(parsed),
+        injected_usage,
         referral: request.referral(),
         reference_scan: request.reference_scan(),
         ticket: selection.ticket,
@@ -80,6 +76,20 @@ pub(super) fn sending(
         retry_state,
     };
     Sending { headers, body, attempt }
+}
+
+/// The usage event that the router asks for where the client does not.
+fn injected_usage(
+    request: &GroupRequest<'_>,
+    deployment: &Deployment,
+    strategy: Strategy,
+) -> Option<InjectedUsage> {
+    let GroupRequest { router, parsed, .. } = request;
+    let is_for_client = router.config.server.always_include_usage && !stream_options::client_decides(parsed);
+    let is_injected = (is_for_client || needs_answer_tokens(router, deployment, strategy))
+        && stream_options::injects_usage(parsed, request.request.route, deployment);
+    is_injected
+        .then(|| InjectedUsage { is_for_client, adds_options: !stream_options::client_sets_options(parsed) })
 }
 
 /// The model that the provider gets. Of a wildcard deployment, it has what the stars matched, as the
@@ -104,13 +114,13 @@ fn new_body(
     request: &GroupRequest<'_>,
     deployment: &Deployment,
     model: &str,
-    include_usage: bool,
+    injects_usage: bool,
 ) -> Option<RewrittenBody> {
     let GroupRequest { parsed, body, .. } = request;
     if request.request.stored.is_some() {
         return (!body.is_empty()).then(RewrittenBody::default);
     }
-    let new = body::rewritten(body, parsed, request.request.route, deployment, model, include_usage);
+    let new = body::rewritten(body, parsed, request.request.route, deployment, model, injects_usage);
     // Envoy holds the client's body, so pieces of a merged body have to be copied.
     match request.is_merged {
         true => Some(RewrittenBody::from(new.map_or_else(|| body.to_vec(), |new| new.joined(body)))),
@@ -138,7 +148,7 @@ fn upstream_headers(
 }
 
 /// Whether a limit or the strategy needs the number of tokens that an answer takes.
-fn counts_tokens(router: &Router, deployment: &Deployment, strategy: Strategy) -> bool {
+fn needs_answer_tokens(router: &Router, deployment: &Deployment, strategy: Strategy) -> bool {
     let is_limited = deployment.tpm.is_some() && !router.config.router.soft_limits;
     is_limited || matches!(strategy, Strategy::UsageBased | Strategy::LowestLatency)
 }

@@ -42,7 +42,7 @@ pub(super) fn find_eligible(
         None => left.push(place),
         Some(why) => excluded.push((place, why)),
     };
-    match tagged(context, request)? {
+    match tagged(context.config, request.pool, request.tags)? {
         None => members.iter().enumerate().for_each(|(place, index)| sort(place, *index)),
         Some(places) => places.into_iter().for_each(|place| {
             if let Some(index) = members.get(place) {

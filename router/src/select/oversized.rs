@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use crate::select::request::{SelectionContext, SelectionRequest};
-use crate::select::tags::tagged;
+use crate::select::tags::{contains, tagged};
 
 /// Whether none of the deployments that the request may still use is large enough for it: those
 /// that its tags admit, of the priority levels that are left, that neither cool down nor have
@@ -20,10 +20,10 @@ pub(super) fn is_oversized(
     if pool.smallest_tpm.is_none_or(|tpm| estimate.prompt <= tpm / 2) {
         return false;
     }
-    let Ok(tagged) = tagged(context, request) else { return false };
+    let Ok(tagged) = tagged(context.config, pool, request.tags) else { return false };
     let is_left = |place: usize| {
         retry_state.above.is_none_or(|above| pool.priority_at(place) > above)
-            && tagged.as_ref().is_none_or(|places| places.binary_search(&place).is_ok())
+            && contains(tagged.as_deref(), place)
     };
     let is_usable = |index: usize| {
         let deployment = context.deployment(index);

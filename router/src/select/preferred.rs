@@ -1,9 +1,11 @@
 //! The deployment that a request prefers, and what became of that.
 
 use crate::affinity::{AffinityKey, AffinityResult, Preference};
+use crate::attempt::AffinityInfo;
+use crate::models::pool::Pool;
 use crate::select::eligible::exclusion;
 use crate::select::request::{CurrentRequest, Selection, SelectionContext, SelectionRequest};
-use crate::select::tags::tagged;
+use crate::select::tags::{Place, contains, tagged};
 use crate::state::eligibility::Excluded;
 use crate::state::snapshot::CurrentTime;
 use crate::state::store::Moment;
@@ -48,38 +50,41 @@ pub(super) fn at_once(
     Some(Selection { index, ticket, eligible: (members.len() == 1).then_some(1) })
 }
 
-/// What became of the preference of a request that a deployment serves now.
-pub(crate) fn affinity_result(
+/// What became of the preference of a request that a deployment serves now; `None` for a group
+/// without affinity.
+pub(crate) fn affinity_info(
     context: &SelectionContext<'_>,
     request: &CurrentRequest<'_>,
     selected: usize,
     moment: &Moment<'_>,
-) -> AffinityResult {
+) -> Option<AffinityInfo> {
+    let (pool, rendezvous) = (request.pool, context.rendezvous);
+    if request.preference == Preference::None && !pool.affinity.is_ranked() {
+        return None;
+    }
+    let tagged = tagged(context.config, pool, request.tags).ok().flatten();
+    let comparable = || comparable(pool, tagged.as_deref(), selected);
     let first = match request.preference {
         Preference::None => None,
-        Preference::Pinned(index) => Some(index).filter(|index| request.pool.members.contains(index)),
-        Preference::Ranked(key) => context.rendezvous.first(key, &mut comparable(context, request, selected)),
+        Preference::Pinned(index) => Some(index).filter(|index| pool.members.contains(index)),
+        Preference::Ranked(key) => rendezvous.first(key, &mut comparable()),
     };
-    match first {
+    let result = match first {
         None => AffinityResult::Miss,
         Some(first) if first == selected => AffinityResult::Hit,
-        Some(first) => AffinityResult::Moved(passed_over(context, request, first, selected, moment)),
-    }
-}
-
-/// How many deployments come before the selected one in the order of the request's key.
-pub(crate) fn rank(
-    context: &SelectionContext<'_>,
-    request: &SelectionRequest<'_>,
-    selected: usize,
-) -> Option<usize> {
-    match request.preference {
-        Preference::Ranked(key) => {
-            let mut among = comparable(context, request, selected);
-            Some(context.rendezvous.rank(key, selected, &mut among))
+        Some(first) if comparable().any(|own| own == first) => {
+            AffinityResult::Moved(passed_over(context, request, first, moment))
+        }
+        Some(_) => AffinityResult::Moved("other_order"),
+    };
+    let rank = match (result, request.preference) {
+        (AffinityResult::Hit, _) => Some(0),
+        (AffinityResult::Moved(_), Preference::Ranked(key)) => {
+            Some(rendezvous.rank(key, selected, &mut comparable()))
         }
         _ => None,
-    }
+    };
+    Some(AffinityInfo { result, rank })
 }
 
 /// Whether a deployment that may serve comes before the selected one, so that only its load can be
@@ -95,16 +100,10 @@ pub(crate) fn is_over_load(
 }
 
 /// The members that the request's tags admit, of the same priority level as the selected one.
-fn comparable(
-    context: &SelectionContext<'_>,
-    request: &SelectionRequest<'_>,
-    selected: usize,
-) -> impl Iterator<Item = usize> {
-    let pool = request.pool;
-    let tagged = tagged(context, request).ok().flatten();
+fn comparable(pool: &Pool, tagged: Option<&[Place]>, selected: usize) -> impl Iterator<Item = usize> {
     let level = pool.priorities.as_ref().map(|_| pool.priority_of(selected));
     pool.members.iter().copied().enumerate().filter_map(move |(place, index)| {
-        let is_admitted = tagged.as_ref().is_none_or(|places| places.binary_search(&place).is_ok());
+        let is_admitted = contains(tagged, place);
         let is_level = level.is_none_or(|level| pool.priority_at(place) == level);
         (is_admitted && is_level).then_some(index)
     })
@@ -115,12 +114,8 @@ fn passed_over(
     context: &SelectionContext<'_>,
     request: &CurrentRequest<'_>,
     index: usize,
-    selected: usize,
     moment: &Moment<'_>,
 ) -> &'static str {
-    if !comparable(context, request, selected).any(|own| own == index) {
-        return "other_order";
-    }
     let is_tried = |id| request.retry_state.tried.contains(id);
     if context.deployment(index).is_some_and(|own| is_tried(&own.id)) {
         return "already_tried";

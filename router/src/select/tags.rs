@@ -2,9 +2,11 @@
 //! excludes deployments with that tag, `&tag` requires it, and a plain tag prefers, among the rest,
 //! those that have it.
 
+use llm_balancer_config::Config;
+
 use crate::models::pool::Pool;
 use crate::request::tags_param::is_malformed;
-use crate::select::request::{NoDeployment, SelectionContext, SelectionRequest};
+use crate::select::request::NoDeployment;
 
 /// A position in [`Pool::members`].
 pub(crate) type Place = usize;
@@ -18,20 +20,26 @@ pub(super) fn filters_tags(pool: &Pool) -> bool {
     pool.tag_filtering && !pool.by_id
 }
 
-/// The places of the members that the request's tags admit; `None` for all of them.
+/// The places of the members that a request's tags admit, in their order; `None` for all of them.
 pub(crate) fn tagged(
-    context: &SelectionContext<'_>,
-    request: &SelectionRequest<'_>,
+    config: &Config,
+    pool: &Pool,
+    tags: &[String],
 ) -> Result<Option<Vec<Place>>, NoDeployment> {
-    if !filters_tags(request.pool) {
+    if !filters_tags(pool) {
         return Ok(None);
     }
-    let members = request.pool.members.iter().enumerate();
+    let members = pool.members.iter().enumerate();
     let with_tags =
-        members.filter_map(|(place, index)| Some((place, context.deployment(*index)?.tags.as_slice())));
-    let router = &context.config.router;
+        members.filter_map(|(place, index)| Some((place, config.deployments.get(*index)?.tags.as_slice())));
+    let router = &config.router;
     let rules = Rules { match_any: router.tags_match_any, prefix: &router.tag_prefix };
-    admitted(with_tags, request.tags, rules).map(Some).map_err(|_| NoDeployment::Tags)
+    admitted(with_tags, tags, rules).map(Some).map_err(|_| NoDeployment::Tags)
+}
+
+/// Whether a place is among those that [`tagged`] returns.
+pub(crate) fn contains(tagged: Option<&[Place]>, place: Place) -> bool {
+    tagged.is_none_or(|places| places.binary_search(&place).is_ok())
 }
 
 /// The tags admit no deployment of the group.

@@ -123,9 +123,10 @@ impl LatencyEstimate {
         self.ms += (ms - self.ms) * weight;
         self.load += (load - self.load) * weight;
         let forgotten = (self.at.age(now) as f32 / FORGET).min(1.0);
-        self.best = match !self.is_known() || self.ms < self.best {
-            true => self.ms,
-            false => self.best + (self.ms - self.best) * forgotten,
+        self.best = if !self.is_known() || self.ms < self.best {
+            self.ms
+        } else {
+            self.best + (self.ms - self.best) * forgotten
         };
         self.at = measured_at(now);
     }

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::state::amount::Amount;
 use crate::state::limits::MinuteLimits;
 use crate::state::time::{Minute, UnixMillis, millis};
 use crate::state::window::Window;
@@ -28,18 +29,14 @@ const IDLE: (f32, f32) = (20.0, 100.0);
 pub struct Lease {
     /// The minute.
     pub minute: Minute,
-    /// Its requests are limited, or were in this minute: `requests` is what this instance holds.
+    /// Its requests are limited, or were in this minute: this instance holds some.
     pub covers_requests: bool,
     /// Tokens, likewise.
     pub covers_tokens: bool,
-    /// Requests that this instance may admit in it, those admitted included.
-    pub requests: u64,
-    /// Tokens, likewise.
-    pub tokens: u64,
-    /// Requests that no instance held when Redis last replied.
-    pub remaining_requests: u64,
-    /// Tokens, likewise.
-    pub remaining_tokens: u64,
+    /// What this instance may admit in it, that admitted included.
+    pub held: Amount,
+    /// What no instance held when Redis last replied.
+    pub remaining: Amount,
     /// When Redis last replied; 0 for never in this minute.
     pub answered_at: UnixMillis,
     /// When a request was last admitted.
@@ -53,15 +50,6 @@ pub struct Lease {
     pub is_recalled: bool,
 }
 
-/// What waiting requests need.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Shortfall {
-    /// How many they are.
-    pub requests: u64,
-    /// The tokens that they need together.
-    pub tokens: u64,
-}
-
 impl Lease {
     /// The lease on this minute: itself, or one on this share of it. Of a limit that the minute did
     /// not begin with it has the share as well, as Redis assumes of an instance that has reported
@@ -72,14 +60,14 @@ impl Lease {
             let Self { last_admitted_at, request_gap, .. } = self;
             lease = Self { minute, last_admitted_at, request_gap, ..Self::default() };
         }
-        let (requests, tokens) = limits.part(share);
+        let part = limits.part(share);
         if limits.rpm.is_some() && !lease.covers_requests {
-            (lease.covers_requests, lease.requests) = (true, requests);
+            (lease.covers_requests, lease.held.requests) = (true, part.requests);
             // What Redis has replied was not about these.
             lease.answered_at = UnixMillis(0);
         }
         if limits.tpm.is_some() && !lease.covers_tokens {
-            (lease.covers_tokens, lease.tokens) = (true, tokens);
+            (lease.covers_tokens, lease.held.tokens) = (true, part.tokens);
             lease.answered_at = UnixMillis(0);
         }
         lease
@@ -90,41 +78,38 @@ impl Lease {
         self.answered_at != UnixMillis(0)
     }
 
-    /// The requests and tokens to ask for, which cover the shortfall.
+    /// What to ask for, which covers what waiting requests need.
     pub fn next_portion(
         &self,
         window: &Window,
         limits: MinuteLimits,
-        shortfall: Shortfall,
+        needed: Amount,
         instances: u32,
         now: Duration,
-    ) -> (u64, u64) {
+    ) -> Amount {
         let into_minute = now.as_secs().saturating_sub(window.minute.starts()).max(1);
         let portion = |limit: u64, remaining: u64, used: u64| {
             let remaining = if self.has_answer() { remaining } else { limit };
-            let needed = part(used.saturating_mul(LASTS), into_minute);
+            let by_pace = part(used.saturating_mul(LASTS), into_minute);
             let most = part(remaining, u64::from(instances.max(1)).saturating_mul(PART));
-            most.min(needed.max(PART)).max(1)
+            most.min(by_pace.max(PART)).max(1)
         };
-        let requests = limits.rpm.map_or(0, |rpm| {
-            portion(rpm, self.remaining_requests, u64::from(window.requests)).max(shortfall.requests)
-        });
-        let tokens = limits
-            .tpm
-            .map_or(0, |tpm| portion(tpm, self.remaining_tokens, window.tokens).max(shortfall.tokens));
-        (requests, tokens)
+        let (remaining, used) = (self.remaining, window.used());
+        let requests = |rpm| portion(rpm, remaining.requests, used.requests).max(needed.requests);
+        let tokens = |tpm| portion(tpm, remaining.tokens, used.tokens).max(needed.tokens);
+        Amount { requests: limits.rpm.map_or(0, requests), tokens: limits.tpm.map_or(0, tokens) }
     }
 
     /// Whether to ask for more before it is used up: less than half a portion is left.
     pub fn is_low(&self, window: &Window, limits: MinuteLimits, instances: u32, now: Duration) -> bool {
-        let (requests, tokens) = self.next_portion(window, limits, Shortfall::default(), instances, now);
+        let portion = self.next_portion(window, limits, Amount::default(), instances, now);
         let low = |limit: Option<u64>, unused: u64, portion: u64, remaining: u64| {
             let may_remain = remaining > 0 || !self.has_answer();
             limit.is_some() && may_remain && unused < part(portion, 2)
         };
         let unused = self.unused(window);
-        low(limits.rpm, unused.0, requests, self.remaining_requests)
-            || low(limits.tpm, unused.1, tokens, self.remaining_tokens)
+        low(limits.rpm, unused.requests, portion.requests, self.remaining.requests)
+            || low(limits.tpm, unused.tokens, portion.tokens, self.remaining.tokens)
     }
 
     /// Notes the time of an admission.
@@ -137,12 +122,9 @@ impl Lease {
 
     /// Counts what was used beyond it as held. Reported, Redis does the same.
     pub fn reconcile(&mut self, window: &Window) {
-        let requests = u64::from(window.requests).saturating_sub(self.requests);
-        let tokens = window.tokens.saturating_sub(self.tokens);
-        self.requests = self.requests.saturating_add(requests);
-        self.tokens = self.tokens.saturating_add(tokens);
-        self.remaining_requests = self.remaining_requests.saturating_sub(requests);
-        self.remaining_tokens = self.remaining_tokens.saturating_sub(tokens);
+        let beyond = window.used().saturating_sub(self.held);
+        self.held = self.held.saturating_add(beyond);
+        self.remaining = self.remaining.saturating_sub(beyond);
     }
 
     fn is_idle(&self, now: Duration) -> bool {
@@ -150,59 +132,48 @@ impl Lease {
         millis(self.last_admitted_at.distance(now)) as f32 >= idle
     }
 
-    /// Requests and tokens.
-    fn unused(&self, window: &Window) -> (u64, u64) {
-        let requests = self.requests.saturating_sub(u64::from(window.requests));
-        (requests, self.tokens.saturating_sub(window.tokens))
+    fn unused(&self, window: &Window) -> Amount {
+        self.held.saturating_sub(window.used())
     }
 
     /// Takes out what another instance has asked for: half of what is not used, or all of it if
-    /// `all` is asked for and it is idle. Requests and tokens.
-    pub fn give_back(&mut self, window: &Window, all: bool, now: Duration) -> (u64, u64) {
+    /// `all` is asked for and it is idle.
+    pub fn give_back(&mut self, window: &Window, all: bool, now: Duration) -> Amount {
         let gives_all = all && self.is_idle(now);
-        let given = |unused: u64| if gives_all { unused } else { unused.div_ceil(2) };
-        let (requests, tokens) = self.unused(window);
-        let (requests, tokens) = (given(requests), given(tokens));
+        let given = self.unused(window).map(|unused| if gives_all { unused } else { unused.div_ceil(2) });
         self.is_recalled = true;
-        self.take_out(requests, tokens);
-        (requests, tokens)
+        self.take_out(given);
+        given
     }
 
-    /// Takes out all that is not used: the instance ends. Requests and tokens.
-    pub fn give_up(&mut self, window: &Window) -> (u64, u64) {
-        let (requests, tokens) = self.unused(window);
-        self.take_out(requests, tokens);
-        (requests, tokens)
+    /// Takes out all that is not used: the instance ends.
+    pub fn give_up(&mut self, window: &Window) -> Amount {
+        let given = self.unused(window);
+        self.take_out(given);
+        given
     }
 
     /// Changes it towards a share of the minute that it did not begin with: returns what to ask for
-    /// and what it has taken out, in requests and tokens; `None` if there is nothing to do. An
+    /// and what it has taken out; `None` if there is nothing to do. An
     /// instance thus has a reserve in its first minute, and leaves one to others in theirs.
     pub fn balance(
         &mut self,
         window: &Window,
         limits: MinuteLimits,
-        share: (u64, u64),
+        share: Amount,
         instances: u32,
         now: Duration,
-    ) -> Option<[(u64, u64); 2]> {
-        let needs = self.next_portion(window, limits, Shortfall::default(), instances, now);
-        let wanted = |share: u64, held: u64| if self.is_recalled { 0 } else { share.saturating_sub(held) };
-        let excess = |share: u64, held: u64, used: u64, needed: u64| {
-            held.saturating_sub(share.max(used.saturating_add(needed)))
-        };
-        let wanted = (wanted(share.0, self.requests), wanted(share.1, self.tokens));
-        let returned = (
-            excess(share.0, self.requests, u64::from(window.requests), needs.0),
-            excess(share.1, self.tokens, window.tokens, needs.1),
-        );
-        self.take_out(returned.0, returned.1);
-        ((wanted, returned) != ((0, 0), (0, 0))).then_some([wanted, returned])
+    ) -> Option<[Amount; 2]> {
+        let needs = self.next_portion(window, limits, Amount::default(), instances, now);
+        let wanted = if self.is_recalled { Amount::default() } else { share.saturating_sub(self.held) };
+        let kept = share.max(window.used().saturating_add(needs));
+        let returned = self.held.saturating_sub(kept);
+        self.take_out(returned);
+        ([wanted, returned] != [Amount::default(); 2]).then_some([wanted, returned])
     }
 
-    fn take_out(&mut self, requests: u64, tokens: u64) {
-        self.requests = self.requests.saturating_sub(requests);
-        self.tokens = self.tokens.saturating_sub(tokens);
+    fn take_out(&mut self, amount: Amount) {
+        self.held = self.held.saturating_sub(amount);
     }
 }
 
@@ -215,6 +186,7 @@ pub(super) fn part(whole: u64, parts: u64) -> u64 {
 #[allow(clippy::arithmetic_side_effects, reason = "a test that overflows fails, as it should")]
 pub(super) mod tests {
     use super::*;
+    use crate::state::format;
     use crate::state::share::WHOLE;
 
     pub(in crate::state) const MINUTE: Minute = Minute(29_000_000);
@@ -225,36 +197,60 @@ pub(super) mod tests {
         Window { minute: MINUTE, requests, tokens: 0 }
     }
 
+    fn requests(requests: u64) -> Amount {
+        Amount { requests, tokens: 0 }
+    }
+
     pub(in crate::state) fn lease(requests: u64, left: u64) -> Lease {
         Lease {
             minute: MINUTE,
             covers_requests: true,
             covers_tokens: true,
-            requests,
-            remaining_requests: left,
+            held: Amount { requests, tokens: 0 },
+            remaining: Amount { requests: left, tokens: 0 },
             answered_at: UnixMillis::of(NOON),
             ..Lease::default()
         }
+    }
+
+    /// The program before an update and the one after it share the store.
+    #[test]
+    fn a_lease_is_stored_in_the_bytes_of_its_format() {
+        let lease = Lease {
+            minute: Minute(1),
+            covers_requests: true,
+            covers_tokens: false,
+            held: Amount { requests: 2, tokens: 3 },
+            remaining: Amount { requests: 4, tokens: 5 },
+            answered_at: UnixMillis(6),
+            last_admitted_at: UnixMillis(7),
+            request_gap: 0.5,
+            unused_elsewhere: true,
+            is_recalled: false,
+        };
+        let bytes = [7, 1, 1, 0, 2, 3, 4, 5, 6, 7, 0, 0, 0, 0x3f, 1, 0];
+        assert_eq!(format::encode(&lease), bytes);
+        assert_eq!(format::decode(&bytes), Some(lease));
     }
 
     #[test]
     fn what_was_used_beyond_a_lease_is_taken_out_of_what_remained() {
         let mut lease = lease(5, 40);
         lease.reconcile(&window(12));
-        assert_eq!((lease.requests, lease.remaining_requests), (12, 33));
+        assert_eq!((lease.held.requests, lease.remaining.requests), (12, 33));
         lease.reconcile(&window(3));
-        assert_eq!((lease.requests, lease.remaining_requests), (12, 33));
+        assert_eq!((lease.held.requests, lease.remaining.requests), (12, 33));
     }
 
     #[test]
     fn portions_shrink_down_to_one() {
         let portions: Vec<u64> = [100, 40, 9, 1]
-            .map(|left| lease(0, left).next_portion(&window(90), RPM, Shortfall::default(), 2, NOON).0)
+            .map(|left| lease(0, left).next_portion(&window(90), RPM, Amount::default(), 2, NOON).requests)
             .into();
         assert_eq!(portions, [12, 5, 1, 1]);
         let slow = NOON + Duration::from_secs(30);
         assert_eq!(
-            lease(0, 100).next_portion(&window(30), RPM, Shortfall::default(), 1, slow).0,
+            lease(0, 100).next_portion(&window(30), RPM, Amount::default(), 1, slow).requests,
             4,
             "a request per second needs few"
         );
@@ -265,18 +261,18 @@ pub(super) mod tests {
         let after = |ms| NOON + Duration::from_millis(ms);
         for (all, ms, given) in [(false, 500, 4), (true, 5, 4), (true, 500, 7)] {
             let mut lease = Lease { last_admitted_at: UnixMillis::of(NOON), ..lease(12, 40) };
-            assert_eq!(lease.give_back(&window(5), all, after(ms)), (given, 0), "{all} {ms}");
-            assert_eq!((lease.requests, lease.is_recalled), (12 - given, true));
+            assert_eq!(lease.give_back(&window(5), all, after(ms)), requests(given), "{all} {ms}");
+            assert_eq!((lease.held.requests, lease.is_recalled), (12 - given, true));
         }
         let mut last = lease(6, 0);
-        assert_eq!(last.give_back(&window(5), false, NOON), (1, 0), "the last one as well");
+        assert_eq!(last.give_back(&window(5), false, NOON), requests(1), "the last one as well");
     }
 
     #[test]
     fn a_minute_begins_with_the_share_and_keeps_what_was_taken() {
         let next = lease(12, 40).for_minute(Minute(MINUTE.0 + 1), RPM, WHOLE / 2);
-        assert_eq!((next.requests, next.has_answer()), (50, false));
-        assert_eq!(lease(12, 40).for_minute(MINUTE, RPM, WHOLE / 2).requests, 12);
+        assert_eq!((next.held.requests, next.has_answer()), (50, false));
+        assert_eq!(lease(12, 40).for_minute(MINUTE, RPM, WHOLE / 2).held.requests, 12);
     }
 
     #[test]
@@ -292,21 +288,34 @@ pub(super) mod tests {
             let mut lease = held(Lease::default(), first);
             lease.answered_at = UnixMillis::of(NOON);
             let mut lease = held(lease, then);
-            let added = if then.tpm > first.tpm { lease.tokens == 500 } else { lease.requests == 50 };
+            let added =
+                if then.tpm > first.tpm { lease.held.tokens == 500 } else { lease.held.requests == 50 };
             assert!(added && !lease.has_answer(), "{first:?} {then:?}: {lease:?}");
-            lease.take_out(20, 200);
-            let given_back = (lease.requests, lease.tokens);
+            lease.take_out(Amount { requests: 20, tokens: 200 });
+            let given_back = lease.held;
             let again = held(held(lease, first), both);
-            assert_eq!((again.requests, again.tokens), given_back, "{first:?} {then:?}");
+            assert_eq!(again.held, given_back, "{first:?} {then:?}");
         }
     }
 
     #[test]
     fn a_lease_is_balanced_towards_a_share_that_the_minute_did_not_begin_with() {
-        let balance = |mut lease: Lease, used| lease.balance(&window(used), RPM, (50, 0), 2, NOON);
-        assert_eq!(balance(lease(10, 40), 0), Some([(40, 0), (0, 0)]), "a new instance takes its reserve");
-        assert_eq!(balance(lease(100, 0), 0), Some([(0, 0), (50, 0)]), "another one leaves it to it");
-        assert_eq!(balance(lease(100, 0), 60), Some([(0, 0), (39, 0)]), "but not what it is about to use");
+        let balance = |mut lease: Lease, used| lease.balance(&window(used), RPM, requests(50), 2, NOON);
+        assert_eq!(
+            balance(lease(10, 40), 0),
+            Some([requests(40), requests(0)]),
+            "a new instance takes its reserve"
+        );
+        assert_eq!(
+            balance(lease(100, 0), 0),
+            Some([requests(0), requests(50)]),
+            "another one leaves it to it"
+        );
+        assert_eq!(
+            balance(lease(100, 0), 60),
+            Some([requests(0), requests(39)]),
+            "but not what it is about to use"
+        );
         assert_eq!(balance(lease(50, 0), 0), None);
         assert_eq!(balance(Lease { is_recalled: true, ..lease(10, 40) }, 0), None, "others need it more");
     }

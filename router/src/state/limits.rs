@@ -2,6 +2,7 @@
 
 use llm_balancer_config::{Config, Deployment, Strategy};
 
+use crate::state::amount::Amount;
 use crate::state::share::part_of;
 use crate::state::window::Window;
 
@@ -28,10 +29,10 @@ pub struct MinuteLimits {
 }
 
 impl MinuteLimits {
-    /// A part of them in millionths: requests and tokens, 0 without a limit.
-    pub fn part(&self, share: u32) -> (u64, u64) {
+    /// A part of them in millionths; 0 without a limit.
+    pub fn part(&self, share: u32) -> Amount {
         let part = |limit: Option<u64>| limit.map_or(0, |limit| part_of(limit, share));
-        (part(self.rpm), part(self.tpm))
+        Amount { requests: part(self.rpm), tokens: part(self.tpm) }
     }
 }
 

@@ -93,10 +93,12 @@ impl Membership {
 
     /// How limits are shared.
     pub fn quota_mode(&self, now: Duration) -> QuotaMode {
-        let health = match self.is_redis_down {
-            false => RedisHealth::Up,
-            true if self.share.target == 0 => RedisHealth::NeverUp,
-            true => RedisHealth::Down,
+        let health = if !self.is_redis_down {
+            RedisHealth::Up
+        } else if self.share.target == 0 {
+            RedisHealth::NeverUp
+        } else {
+            RedisHealth::Down
         };
         let share = self.share.at(Minute::of(now));
         QuotaMode::Shared { instances: self.instances.max(1), share, health }

@@ -4,7 +4,7 @@
 //! | what | files |
 //! |---|---|
 //! | the store, and values in it | `store`, `format`, `time` |
-//! | the record of a deployment | `record`, `window`, `cooldown`, `lease` |
+//! | the record of a deployment | `record`, `window`, `cooldown`, `lease`, `amount` |
 //! | what it remembers of answers | `latency`, `outlier`, `completion_lengths` |
 //! | the record of a group | `group_limits`, `releases` |
 //! | workers and instances | `heartbeats`, `membership`, `share` |
@@ -12,6 +12,7 @@
 //! | whether a deployment may serve | `limits`, `quota`, `eligibility`, `snapshot` |
 //! | what one worker knows of all that | `deployment_states`, `pending_successes`, `rotation` |
 
+pub(crate) mod amount;
 pub(crate) mod completion_lengths;
 pub(crate) mod cooldown;
 pub(crate) mod deployment_states;

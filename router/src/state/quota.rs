@@ -71,9 +71,9 @@ impl Lease {
             RedisHealth::Up | RedisHealth::Down => held,
         };
         let used = u64::from(window.requests);
-        let lacks_requests = limits.rpm.is_some_and(|rpm| used >= usable(rpm, lease.requests));
+        let lacks_requests = limits.rpm.is_some_and(|rpm| used >= usable(rpm, lease.held.requests));
         let needed = window.tokens.saturating_add(tokens);
-        let lacks_tokens = limits.tpm.is_some_and(|tpm| needed > usable(tpm, lease.tokens));
+        let lacks_tokens = limits.tpm.is_some_and(|tpm| needed > usable(tpm, lease.held.tokens));
         if !lacks_requests && !lacks_tokens {
             return Quota::Available;
         }
@@ -85,10 +85,10 @@ impl Lease {
     /// Whether Redis has replied that the minute has no room for one more request with so many
     /// tokens, and that no instance holds what it may return.
     pub fn is_exhausted(&self, window: &Window, limits: MinuteLimits, tokens: u64) -> bool {
-        let needed = window.tokens.saturating_add(tokens).saturating_sub(self.tokens);
-        let has_used_requests = u64::from(window.requests) >= self.requests;
-        let lacks_requests = limits.rpm.is_some() && has_used_requests && self.remaining_requests == 0;
-        let lacks_tokens = limits.tpm.is_some() && needed > self.remaining_tokens;
+        let needed = window.tokens.saturating_add(tokens).saturating_sub(self.held.tokens);
+        let has_used_requests = u64::from(window.requests) >= self.held.requests;
+        let lacks_requests = limits.rpm.is_some() && has_used_requests && self.remaining.requests == 0;
+        let lacks_tokens = limits.tpm.is_some() && needed > self.remaining.tokens;
         let is_answered = self.minute == window.minute && self.has_answer();
         is_answered && !self.unused_elsewhere && (lacks_requests || lacks_tokens)
     }
@@ -102,6 +102,7 @@ impl Lease {
 #[allow(clippy::arithmetic_side_effects, reason = "a test that overflows fails, as it should")]
 mod tests {
     use super::*;
+    use crate::state::amount::Amount;
     use crate::state::lease::tests::{NOON, RPM, lease, window};
     use crate::state::time::Minute;
 
@@ -145,8 +146,9 @@ mod tests {
         ] {
             assert_eq!(lease.is_exhausted(&window(used), RPM, 0), is_exhausted, "{lease:?} {used}");
         }
+        let tokens_of = |tokens| Amount { requests: 0, tokens };
         let tokens = MinuteLimits { rpm: None, tpm: Some(1000) };
-        let held = Lease { tokens: 900, remaining_tokens: 40, ..lease(0, 0) };
+        let held = Lease { held: tokens_of(900), remaining: tokens_of(40), ..lease(0, 0) };
         for (needed, is_exhausted) in [(100, false), (140, false), (141, true)] {
             let window = Window { tokens: 800, ..window(1) };
             assert_eq!(held.is_exhausted(&window, tokens, needed), is_exhausted, "{needed}");

@@ -116,6 +116,7 @@ impl Record {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::state::amount::Amount;
     use crate::state::format::{decode, encode};
     use crate::state::latency::LatencyEstimate;
     use crate::state::outlier::Outlier;
@@ -160,8 +161,8 @@ mod tests {
             remote_in_flight: RemoteInFlight { count: 16, at: UnixSeconds(17) },
             lease: Lease {
                 minute: Minute(18),
-                requests: 19,
-                remaining_tokens: u64::MAX,
+                held: Amount { requests: 19, tokens: 0 },
+                remaining: Amount { requests: 0, tokens: u64::MAX },
                 last_admitted_at: UnixMillis(20),
                 ..Lease::default()
             },

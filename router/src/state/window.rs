@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::state::amount::Amount;
 use crate::state::time::Minute;
 
 /// Minutes that the clock may step back without a new window. A longer step corrects a clock that
@@ -30,6 +31,11 @@ impl Window {
             Some(ahead) if ahead <= STEP_BACK => self,
             _ => Self { minute, ..Self::default() },
         }
+    }
+
+    /// What was admitted.
+    pub fn used(&self) -> Amount {
+        Amount { requests: self.requests.into(), tokens: self.tokens }
     }
 
     /// Counts a request, and the tokens that it reserves.

@@ -22,8 +22,8 @@ pub enum Effect {
     /// Restore the client's request, whose first attempt failed on the edge, and send it to the
     /// internal listener; gives [`Event::Selected`].
     Restore,
-    /// Queue for a lease; gives [`Event::LeaseReady`] later.
-    AwaitLease,
+    /// Queue for what Redis has; gives [`Event::RedisReady`] later.
+    AwaitRedis,
     /// Acquire more of a lease that is nearly used up.
     RefillLease,
     /// Tell the client which deployment answers, and prepare to read the answer.

@@ -13,7 +13,7 @@ pub enum Event {
     /// A part of the request's body, which is above the limit now.
     BodyTooLarge,
     /// Redis has answered, or did not in time.
-    LeaseReady,
+    RedisReady,
     /// Result of [`Effect::Select`] or [`Effect::Restore`].
     Selected(Selected),
     /// The response's headers.
@@ -45,7 +45,7 @@ pub enum Event {
     Tick(Due),
     /// The end of the stream, just before its line in the access log.
     Log,
-    /// The filter lacks what an effect needs: its configuration, the request or the attempt.
+    /// The filter lacks what an effect needs: the request or the attempt.
     StateMissing,
 }
 
@@ -75,8 +75,8 @@ pub enum Selected {
     Forwarded,
     /// On the edge, which keeps too much already: the internal listener gets it as it is.
     PassedOn,
-    /// No deployment may take it without a lease.
-    NeedsLease,
+    /// It needs a lease, or to know where something was made.
+    AwaitRedis,
     /// The router answers.
     Reply,
     /// Envoy refused the new headers or body: they still hold the client's key. Or it has lost the

@@ -3,7 +3,7 @@
 //! the effects. Requests, attempts and answers stay in the filter.
 //!
 //! ```text
-//! New ─┬─ AwaitBody ─ (AwaitLease) ─ Sent ─┬─ HoldAnswer ─ Streaming ─ Done   answered
+//! New ─┬─ AwaitBody ─ (AwaitRedis) ─ Sent ─┬─ HoldAnswer ─ Streaming ─ Done   answered
 //!      │                                   └─ ReadError ─ (RetryWait) ─ Done  failed
 //!      ├─ Restoring ─ Done                                                    to the internal listener
 //!      ├─ Probing ─ Done                                                      health
@@ -28,12 +28,12 @@
 //! | `Refusing` | request body | same | discard |
 //! | | request body, complete or above the limit | `Done` | reply |
 //! | | response headers (Envoy's) | `Done` | record Envoy's answer, pass on |
-//! | `AwaitLease` | lease ready | same | select a deployment |
+//! | `AwaitRedis` | Redis ready | same | select a deployment |
 //! | | response headers (Envoy's) | `Done` | record Envoy's answer, pass on |
 //! | | log | `Done` | client disconnected |
-//! | `AwaitBody`, `AwaitLease` | selected: forwarded | `Sent` | limit the wait, pass on |
+//! | `AwaitBody`, `AwaitRedis` | selected: forwarded | `Sent` | limit the wait, pass on |
 //! | | selected: passed on | `Restoring` | pass on |
-//! | | selected: needs a lease | `AwaitLease` | queue for it |
+//! | | selected: await Redis | `AwaitRedis` | queue for it |
 //! | | selected: reply, or Envoy refused the request | `Done` | reply |
 //! | `Restoring` | request body, complete | same | restore the client's request |
 //! | | selected: forwarded | same | pass on |
@@ -94,8 +94,8 @@ pub enum Phase {
     /// The answer is known, and given when the body has arrived. An earlier one would end the
     /// connection, which a client that is still sending may take for an error.
     Refusing,
-    /// The complete request is held until Redis grants a lease.
-    AwaitLease,
+    /// The complete request is held until Redis grants a lease, or says where something was made.
+    AwaitRedis,
     /// The provider has the request.
     Sent,
     /// A success status; held until the first bytes show an answer. A retry is still possible.
@@ -128,7 +128,7 @@ pub fn next(phase: Phase, event: Event) -> Transition {
         Event::ResponseBody { size, complete } => on_response_body(phase, size, complete),
         Event::Checked { answer, complete } => on_checked(phase, answer, complete),
         Event::Settled(settled) => on_settled(phase, settled),
-        Event::LeaseReady | Event::ProbesDone | Event::Tick(_) => on_wake_up(phase, event),
+        Event::RedisReady | Event::ProbesDone | Event::Tick(_) => on_wake_up(phase, event),
         Event::Log => on_log(phase),
         Event::StateMissing => fail_closed(phase),
     }
@@ -169,15 +169,15 @@ fn on_body_too_large(phase: Phase) -> Transition {
 
 fn on_selected(phase: Phase, selected: Selected) -> Transition {
     match (phase, selected) {
-        (Phase::AwaitBody | Phase::AwaitLease, Selected::Forwarded) => {
+        (Phase::AwaitBody | Phase::AwaitRedis, Selected::Forwarded) => {
             (Phase::Sent, &[RefillLease, StartIdleTimeout, Continue])
         }
-        (Phase::AwaitBody | Phase::AwaitLease, Selected::PassedOn) => (Phase::Restoring, &[Continue]),
-        (Phase::AwaitBody | Phase::AwaitLease, Selected::NeedsLease) => {
-            (Phase::AwaitLease, &[AwaitLease, Pause])
+        (Phase::AwaitBody | Phase::AwaitRedis, Selected::PassedOn) => (Phase::Restoring, &[Continue]),
+        (Phase::AwaitBody | Phase::AwaitRedis, Selected::AwaitRedis) => {
+            (Phase::AwaitRedis, &[AwaitRedis, Pause])
         }
-        (Phase::AwaitBody | Phase::AwaitLease, Selected::Reply) => (Phase::Done, &[Reply, Pause]),
-        (Phase::AwaitBody | Phase::AwaitLease, Selected::NotRewritten) => {
+        (Phase::AwaitBody | Phase::AwaitRedis, Selected::Reply) => (Phase::Done, &[Reply, Pause]),
+        (Phase::AwaitBody | Phase::AwaitRedis, Selected::NotRewritten) => {
             (Phase::Done, &[Abandon, ReplyError, Pause])
         }
         // Until a response comes, it may be between two attempts, and then this stream owns it.
@@ -195,7 +195,7 @@ fn on_response_headers(phase: Phase, status: Status, complete: bool) -> Transiti
         (Phase::Sent, _, false) => (Phase::ReadError, &[ReadFailure, StartIdleTimeout, Pause]),
         // Envoy's own answers: the body is above its limit, or a timeout.
         (Phase::AwaitBody, Status::TooLarge, _) => (Phase::Done, &[RefuseTooLarge, Pause]),
-        (Phase::AwaitBody | Phase::Refusing | Phase::AwaitLease | Phase::Probing, ..) => {
+        (Phase::AwaitBody | Phase::Refusing | Phase::AwaitRedis | Phase::Probing, ..) => {
             (Phase::Done, &[RecordLocalReply, Continue])
         }
         (Phase::New | Phase::Restoring | Phase::Done, ..) => (Phase::Done, &[Continue]),
@@ -242,7 +242,7 @@ fn on_settled(phase: Phase, settled: Settled) -> Transition {
 /// What does not come from Envoy's callbacks of this stream: no message waits for an action.
 fn on_wake_up(phase: Phase, event: Event) -> Transition {
     match (phase, event) {
-        (Phase::AwaitLease, Event::LeaseReady) => (phase, &[Select]),
+        (Phase::AwaitRedis, Event::RedisReady) => (phase, &[Select]),
         (Phase::Probing, Event::ProbesDone) => (Phase::Done, &[Reply]),
         // The next attempt has the request: the edge cuts off what has no end of this response.
         (Phase::RetryWait, Event::Tick(Due::Retry)) => (Phase::Done, &[ResumeResponse]),
@@ -262,7 +262,7 @@ fn on_wake_up(phase: Phase, event: Event) -> Transition {
 
 fn on_log(phase: Phase) -> Transition {
     let effects: &[Effect] = match phase {
-        Phase::AwaitBody | Phase::AwaitLease => &[ClientDisconnected],
+        Phase::AwaitBody | Phase::AwaitRedis => &[ClientDisconnected],
         Phase::Sent => &[Abandon],
         // An error that breaks off counts as a broken connection, as in the SDK inside of LiteLLM.
         Phase::HoldAnswer | Phase::ReadError => &[ResetAttempt],

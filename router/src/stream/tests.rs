@@ -9,7 +9,7 @@ const PHASES: [Phase; 12] = [
     New,
     AwaitBody,
     Refusing,
-    Phase::AwaitLease,
+    Phase::AwaitRedis,
     Sent,
     HoldAnswer,
     Streaming,
@@ -23,7 +23,7 @@ const PHASES: [Phase; 12] = [
 fn events() -> Vec<Event> {
     let flags = [false, true];
     let mut events =
-        vec![Event::BodyTooLarge, Event::LeaseReady, Event::ProbesDone, Event::Log, Event::StateMissing];
+        vec![Event::BodyTooLarge, Event::RedisReady, Event::ProbesDone, Event::Log, Event::StateMissing];
     let arrived = [
         Arrived::Hold,
         Arrived::Complete,
@@ -38,7 +38,7 @@ fn events() -> Vec<Event> {
     let selected = [
         Selected::Forwarded,
         Selected::PassedOn,
-        Selected::NeedsLease,
+        Selected::AwaitRedis,
         Selected::Reply,
         Selected::NotRewritten,
     ];
@@ -111,11 +111,11 @@ fn a_deployment_is_selected_for_a_complete_body_only() {
 
 #[test]
 fn a_request_goes_on_only_when_it_was_rewritten() {
-    let (waits, selected) = (&[AwaitBody, Phase::AwaitLease], Event::Selected);
+    let (waits, selected) = (&[AwaitBody, Phase::AwaitRedis], Event::Selected);
     check(&[
         (waits, selected(Selected::Forwarded), Sent, &[RefillLease, StartIdleTimeout, Continue]),
         (waits, selected(Selected::PassedOn), Restoring, &[Continue]),
-        (waits, selected(Selected::NeedsLease), Phase::AwaitLease, &[Effect::AwaitLease, Pause]),
+        (waits, selected(Selected::AwaitRedis), Phase::AwaitRedis, &[Effect::AwaitRedis, Pause]),
         (waits, selected(Selected::Reply), Done, &[Reply, Pause]),
         (waits, selected(Selected::NotRewritten), Done, &[Abandon, ReplyError, Pause]),
         // A request that is back is no attempt of the edge's: nothing is settled.
@@ -134,8 +134,8 @@ fn a_request_goes_on_only_when_it_was_rewritten() {
 #[test]
 fn a_lease_selects_again_unless_envoy_has_answered() {
     check(&[
-        (&[Phase::AwaitLease], Event::LeaseReady, Phase::AwaitLease, &[Select]),
-        (&[Done], Event::LeaseReady, Done, &[]),
+        (&[Phase::AwaitRedis], Event::RedisReady, Phase::AwaitRedis, &[Select]),
+        (&[Done], Event::RedisReady, Done, &[]),
     ]);
 }
 
@@ -143,8 +143,8 @@ fn a_lease_selects_again_unless_envoy_has_answered() {
 fn response_headers_are_held_until_the_body_shows_what_they_are() {
     let headers = |status, complete| Event::ResponseHeaders { status, complete };
     let logged: &[Phase] = &[New, Restoring, Done];
-    let early: &[Phase] = &[Refusing, Phase::AwaitLease, Probing];
-    let all: &[Phase] = &[AwaitBody, Refusing, Phase::AwaitLease, Probing];
+    let early: &[Phase] = &[Refusing, Phase::AwaitRedis, Probing];
+    let all: &[Phase] = &[AwaitBody, Refusing, Phase::AwaitRedis, Probing];
     check(&[
         (&[Sent], headers(Status::Success, false), HoldAnswer, &[StartAnswer, StartIdleTimeout, Pause]),
         (&[Sent], headers(Status::Success, true), HoldAnswer, &[StartAnswer, Check]),
@@ -229,7 +229,7 @@ fn probes_timers_and_the_end_find_their_phase() {
         (&[Streaming], Event::Tick(Due::Held), Streaming, &[]),
         (&[ReadError], Event::Tick(Due::Held), ReadError, &[]),
         (&[Done], Event::Tick(Due::Held), Done, &[]),
-        (&[AwaitBody, Phase::AwaitLease], Event::Log, Done, &[ClientDisconnected]),
+        (&[AwaitBody, Phase::AwaitRedis], Event::Log, Done, &[ClientDisconnected]),
         (&[Sent], Event::Log, Done, &[Abandon]),
         (&[HoldAnswer, ReadError], Event::Log, Done, &[ResetAttempt]),
         (&[Streaming], Event::Log, Done, &[EndInterrupted]),
@@ -244,7 +244,7 @@ fn probes_timers_and_the_end_find_their_phase() {
 fn missing_state_is_a_local_error_and_nothing_passes() {
     check(&[
         (
-            &[New, AwaitBody, Refusing, Phase::AwaitLease, Sent],
+            &[New, AwaitBody, Refusing, Phase::AwaitRedis, Sent],
             Event::StateMissing,
             Done,
             &[Abandon, ReplyError, Pause],
@@ -263,7 +263,7 @@ fn missing_state_is_a_local_error_and_nothing_passes() {
 
 /// Events for which Envoy waits: whether the message goes on.
 fn is_callback(event: Event) -> bool {
-    !matches!(event, Event::LeaseReady | Event::ProbesDone | Event::Tick(_) | Event::Log)
+    !matches!(event, Event::RedisReady | Event::ProbesDone | Event::Tick(_) | Event::Log)
 }
 
 #[test]

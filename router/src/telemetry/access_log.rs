@@ -2,7 +2,6 @@
 //!
 //! No member comes from a body: an entry holds names, paths and numbers.
 
-use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
 
 use llm_balancer_config::names;
@@ -10,6 +9,7 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use crate::attempt::{RetryState, serialize_some};
 use crate::http::headers::Headers;
+use crate::http::text::shortened;
 use crate::outcome::Outcome;
 use crate::request::refusal::Refusal;
 use crate::state::time::millis;
@@ -101,11 +101,11 @@ impl Serialize for Line<'_> {
         line.serialize_entry("request_id", header(names::STREAM_ID))?;
         line.serialize_entry("client", header(names::CLIENT))?;
         line.serialize_entry("method", header(":method"))?;
-        line.serialize_entry("path", &truncated(path))?;
+        line.serialize_entry("path", &shortened(path, MAX_CHARS))?;
         line.serialize_entry("status", &entry.status)?;
         line.serialize_entry("outcome", entry.outcome.name())?;
         serialize_some(&mut line, "reason", entry.reason)?;
-        serialize_some(&mut line, "model", model.map(truncated))?;
+        serialize_some(&mut line, "model", model.map(|model| shortened(model, MAX_CHARS)))?;
         serialize_some(&mut line, "group", group.flatten())?;
         serialize_some(&mut line, "deployment", state.attempts.last().map(|last| &*last.deployment))?;
         serialize_some(&mut line, "routing", state.selection)?;
@@ -128,16 +128,6 @@ struct Tokens(Usage);
 impl Serialize for Tokens {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_map([("prompt", self.0.prompt), ("completion", self.0.completion)])
-    }
-}
-
-fn truncated(text: &str) -> Cow<'_, str> {
-    if text.len() <= MAX_CHARS {
-        return text.into();
-    }
-    match text.char_indices().nth(MAX_CHARS) {
-        Some((end, _)) => format!("{}..", text.get(..end).unwrap_or_default()).into(),
-        None => text.into(),
     }
 }
 

@@ -9,7 +9,7 @@ use crate::attempt::{RetryState, SelectionInfo, serialize_some};
 use crate::http::headers::Headers;
 use crate::select::eligible::exclusion;
 use crate::select::preferred::{OVER_LOAD, is_over_load};
-use crate::select::tags::tagged;
+use crate::select::tags::{contains, tagged};
 use crate::select::{CurrentRequest, NoDeployment, SelectionContext, SelectionRequest};
 use crate::state::snapshot::CurrentTime;
 use crate::state::store::Moment;
@@ -26,8 +26,8 @@ pub fn is_requested(config: &Config, headers: &Headers) -> bool {
         && headers.get(HEADER).is_some_and(|value| matches!(value, "1" | "true" | "True"))
 }
 
-/// Explains the result of a selection, as one JSON object in ASCII. Reads the records of all
-/// candidates again.
+/// Explains the result of a selection, as one JSON object in ASCII. Reads the records of the
+/// candidates again that it lists.
 pub(crate) fn explain(
     context: &mut SelectionContext<'_>,
     request: &SelectionRequest<'_>,
@@ -38,11 +38,18 @@ pub(crate) fn explain(
     let config = context.config;
     let id = |index: usize| config.deployments.get(index).map(|deployment| &*deployment.id);
     let request = request.at(context, moment);
-    let candidate = |index: &usize| ExplainedCandidate {
-        deployment: id(*index).unwrap_or_default(),
-        exclusion: explain_one(context, *index, &request, selected, moment),
+    let tagged = tagged(config, request.pool, request.tags);
+    let is_tagged = |place| tagged.as_ref().is_ok_and(|places| contains(places.as_deref(), place));
+    let candidate = |(place, index): (usize, &usize)| {
+        if place < MAX_CANDIDATES {
+            context.states.read(*index, moment.store);
+        }
+        ExplainedCandidate {
+            deployment: id(*index).unwrap_or_default(),
+            exclusion: explain_one(context, *index, &request, is_tagged(place), selected, moment),
+        }
     };
-    let mut candidates: Vec<_> = request.pool.members.iter().map(candidate).collect();
+    let mut candidates: Vec<_> = request.pool.members.iter().enumerate().map(candidate).collect();
     let eligible = candidates.iter().filter(|candidate| candidate.exclusion.is_none()).count();
     let omitted = candidates.len().saturating_sub(MAX_CANDIDATES);
     candidates.truncate(MAX_CANDIDATES);
@@ -103,9 +110,10 @@ impl Serialize for ExplainedCandidate<'_> {
 }
 
 fn explain_one(
-    context: &mut SelectionContext<'_>,
+    context: &SelectionContext<'_>,
     index: usize,
     request: &CurrentRequest<'_>,
+    is_tagged: bool,
     selected: Result<usize, &NoDeployment>,
     moment: &Moment<'_>,
 ) -> Option<Exclusion> {
@@ -113,10 +121,9 @@ fn explain_one(
         // Its record counts this request already, and may be full by now.
         return None;
     }
-    if selected.err() == Some(&NoDeployment::Tags) || !is_tagged(context, index, request) {
+    if !is_tagged {
         return Some(Exclusion("tag_mismatch", None));
     }
-    context.states.read(index, moment.store);
     if let Some(excluded) = exclusion(&context.states, request, index, &CurrentTime::new(moment.now)) {
         let left = excluded.until().map(|until| millis(until.saturating_sub(moment.now)));
         return Some(Exclusion(excluded.name(), left));
@@ -131,11 +138,6 @@ fn explain_one(
         Ok(selected) if is_over_load(context, request, index, selected) => Some(Exclusion(OVER_LOAD, None)),
         _ => None,
     }
-}
-
-fn is_tagged(context: &SelectionContext<'_>, index: usize, request: &SelectionRequest<'_>) -> bool {
-    let Ok(Some(places)) = tagged(context, request) else { return true };
-    places.iter().any(|place| request.pool.members.get(*place) == Some(&index))
 }
 
 /// JSON that fits into a header.

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use llm_balancer_config::{Config, Deployment};
 
+use crate::http::retry_after::whole_seconds;
 use crate::models::groups::Groups;
 use crate::state::deployment_states::DeploymentStates;
 use crate::state::format;
@@ -190,10 +191,13 @@ impl GaugePublisher {
             let mut shared = bytes.and_then(format::decode::<Leadership>)?;
             let is_own = shared.leader == self.own;
             let is_vacant = shared.leader == 0 || shared.renewed_at.distance(now) >= CLAIM;
-            let role = match shared.generation == self.generation {
-                true if is_own || is_vacant => Role::Leads,
-                false if is_own => Role::Resigns,
-                _ => return None,
+            let is_newest = shared.generation == self.generation;
+            let role = if is_newest && (is_own || is_vacant) {
+                Role::Leads
+            } else if !is_newest && is_own {
+                Role::Resigns
+            } else {
+                return None;
             };
             (shared.leader, shared.renewed_at) = (self.own, UnixMillis::of(now));
             Some((format::encode(&shared), role))
@@ -259,11 +263,6 @@ fn info(deployment: &Deployment, weight: Option<f64>) -> String {
 fn four_digits(share: f64) -> String {
     let parts = (share * 10_000.0).round() as u32;
     format!("{}.{:04}", parts / 10_000, parts % 10_000)
-}
-
-/// Since the Unix epoch, rounded up.
-fn whole_seconds(time: Duration) -> u64 {
-    time.as_secs().saturating_add(u64::from(time.subsec_nanos() > 0))
 }
 
 /// Without Redis zeros, if a configuration before this one had it.

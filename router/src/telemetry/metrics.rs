@@ -63,8 +63,7 @@ struct GroupMetrics {
     requests: Counters<(Outcome, u16)>,
     refusals: Counters<&'static str>,
     fallbacks: Counters<Option<Arc<str>>>,
-    /// Requests by [`AffinityResult`]: its reason, or else its name.
-    affinity: Counters<&'static str>,
+    affinity: Counters<AffinityResult>,
 }
 
 /// A few counters by key: a linear search is quicker than hashing.
@@ -173,7 +172,7 @@ impl Metrics {
 
     /// A deployment was selected for a request, in a group with affinity.
     pub fn affinity(&mut self, group: &Arc<str>, result: AffinityResult) {
-        self.group(Some(group)).affinity.add(result.reason().unwrap_or(result.name()));
+        self.group(Some(group)).affinity.add(result);
     }
 
     /// A call to Redis has ended.
@@ -265,11 +264,9 @@ impl GroupMetrics {
             let target = ("target", target.as_deref().unwrap_or_default());
             sink(&series("fallbacks_total", &[group, target]), Change::Add(count));
         }
-        for (name, count) in self.affinity.take() {
-            let plain = [AffinityResult::Hit, AffinityResult::Miss].map(AffinityResult::name);
-            let moved = AffinityResult::Moved("").name();
-            let (outcome, reason) = if plain.contains(name) { (*name, "") } else { (moved, *name) };
-            let labels = [group, ("outcome", outcome), ("reason", reason)];
+        for (result, count) in self.affinity.take() {
+            let reason = result.reason().unwrap_or_default();
+            let labels = [group, ("outcome", result.name()), ("reason", reason)];
             sink(&series("affinity_total", &labels), Change::Add(count));
         }
     }
@@ -341,6 +338,20 @@ mod tests {
                 ),
                 (format!("llm_balancer_in_flight;{labels}"), Change::GaugeDelta(-1)),
             ]
+        );
+    }
+
+    #[test]
+    fn a_move_is_counted_as_one_whatever_its_reason_is_called() {
+        let mut metrics = Metrics::new(0);
+        for result in [AffinityResult::Moved("hit"), AffinityResult::Hit, AffinityResult::Miss] {
+            metrics.affinity(&Arc::from("g"), result);
+        }
+        let counted =
+            |labels: &str| (format!("llm_balancer_affinity_total;group=g;outcome={labels}"), Change::Add(1));
+        assert_eq!(
+            flushed(&mut metrics, &config()),
+            [counted("moved;reason=hit"), counted("hit"), counted("miss")]
         );
     }
 

@@ -3,7 +3,7 @@
 
 use llm_balancer_config::Deployment;
 
-use crate::http::json::{Object, fold_case};
+use crate::http::json::{Object, ObjectText, fold_case};
 use crate::http::route::ModelRoute;
 use crate::request::parse::{ParsedRequest, Payload};
 use crate::upstream::params;
@@ -15,7 +15,7 @@ const NAME: &str = "stream_options";
 /// response, unless the file wants it there.
 pub fn injects_usage(parsed: &ParsedRequest<'_>, route: ModelRoute, deployment: &Deployment) -> bool {
     if !may_inject(parsed, route, deployment)
-        || (parsed.asks_usage && params::find(&deployment.extra_body, NAME).is_none())
+        || (parsed.client_wants_usage && params::find(&deployment.extra_body, NAME).is_none())
     {
         return false;
     }
@@ -26,18 +26,15 @@ pub fn injects_usage(parsed: &ParsedRequest<'_>, route: ModelRoute, deployment: 
 
 /// The `stream_options` to send where [`injects_usage`]: those that would be sent anyway, and
 /// `include_usage`.
-pub fn with_usage(parsed: &ParsedRequest<'_>, route: ModelRoute, deployment: &Deployment) -> Option<String> {
-    if !injects_usage(parsed, route, deployment) {
-        return None;
-    }
+pub fn with_usage(parsed: &ParsedRequest<'_>, deployment: &Deployment) -> String {
     let options = effective(parsed, deployment).and_then(|options| Object::parse(options.as_bytes()).ok());
-    let mut text = String::from(r#"{"include_usage":true"#);
+    let mut text = ObjectText::with_capacity(64);
+    text.member(r#""include_usage""#, "true");
     let members = options.iter().flat_map(|options| options.members());
     for member in members.filter(|member| fold_case(&member.key) != "include_usage") {
-        text.extend([",", member.written, ":", member.value]);
+        text.member(member.written, member.value);
     }
-    text.push('}');
-    Some(text)
+    text.finish()
 }
 
 /// Whether a provider may get the option. The Responses API sends its usage unasked, and other
@@ -102,11 +99,12 @@ mod tests {
         )
         .unwrap();
         let parsed = request.parsed(body.as_bytes()).unwrap();
-        let sent = rewritten(body.as_bytes(), &parsed, route, deployment, "m", true);
+        let injects_usage = injects_usage(&parsed, route, deployment);
+        let sent = rewritten(body.as_bytes(), &parsed, route, deployment, "m", injects_usage);
         let sent = sent.map_or_else(|| body.as_bytes().to_vec(), |sent| sent.joined(body.as_bytes()));
         let text = String::from_utf8(sent).unwrap();
         assert!(text.matches("\"stream_options\"").count() <= 1, "{text}");
-        (serde_json::from_str(&text).unwrap(), injects_usage(&parsed, route, deployment))
+        (serde_json::from_str(&text).unwrap(), injects_usage)
     }
 
     fn options(params: &str, members: &str) -> (String, bool) {

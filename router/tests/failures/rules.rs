@@ -11,6 +11,7 @@ const NO_ROUTE: &str = r#"{"detail":"Not Found"}"#;
 const NO_RESPONSE: &str = r#"{"error":{"message":"Previous response with id 'resp_1' not found.","code":"previous_response_not_found"}}"#;
 const NO_CREDIT: &str = r#"{"type":"error","error":{"type":"invalid_request_error","message":"Your credit balance is too low to access the Anthropic API."}}"#;
 const NO_PERMISSION: &str = r#"{"error":{"type":"permission_error","message":"Not allowed."}}"#;
+const TOO_EXPENSIVE: &str = r#"{"error":{"message":"This request requires more credits, or fewer max_tokens. You requested up to 65536 tokens, but can only afford 30104.","code":402}}"#;
 const TOO_LARGE: &str = r#"{"error":{"message":"Request too large for model `m` on tokens per minute (TPM): Limit 6000, Requested 7500","code":"rate_limit_exceeded"}}"#;
 
 /// An error, and what follows from it without any settings.
@@ -36,12 +37,13 @@ const fn rule(
     Rule { status, body, cools_in_group, cools_alone, is_retried }
 }
 
-pub const RULES: [Rule; 30] = [
+pub const RULES: [Rule; 31] = [
     rule(400, "", false, false, false),
     rule(400, NO_CREDIT, true, false, true),
     rule(400, NO_RESPONSE, false, false, true),
     rule(401, "", true, true, true),
     rule(402, "", true, false, true),
+    rule(402, TOO_EXPENSIVE, false, false, true),
     rule(403, "", false, false, true),
     rule(403, NO_PERMISSION, true, false, true),
     rule(404, "", false, false, true),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use llm_balancer_config::read;
 use llm_balancer_router::testing::{Memory, Record, UnixMillis, decode, encode, resp};
 use llm_balancer_router::{
-    Call, FollowUp, Membership, Moment, Recall, RedisTransition, Router, Shortfall, SplitMix, Store,
+    Amount, Call, FollowUp, Membership, Moment, Recall, RedisTransition, Router, SplitMix, Store,
 };
 
 use crate::redis::Redis;
@@ -72,7 +72,7 @@ impl Peer {
     /// Asks for a lease for so many requests that wait.
     fn acquire(&mut self, redis: &mut Redis, requests: u64, now: Duration) {
         let mut moment = Moment { now, random: &mut self.random, store: &self.store };
-        let shortfall = Shortfall { requests, tokens: 0 };
+        let shortfall = Amount { requests, tokens: 0 };
         let call = self.router.fleet().expect("it has Redis").acquire(&[(0, shortfall)], &mut moment);
         self.make(redis, call, now, now);
     }
@@ -212,13 +212,13 @@ fn what_a_waiting_request_was_granted_and_did_not_take_goes_to_other_instances()
         peer.exchange(&mut redis, NOON, NOON);
     }
     one.acquire(&mut redis, 30, NOON + STEP);
-    assert!(one.record().lease.requests >= 30, "{:?}", one.record().lease);
+    assert!(one.record().lease.held.requests >= 30, "{:?}", one.record().lease);
     for step in 2..30 {
-        let lacking = 100 - other.record().lease.requests;
+        let lacking = 100 - other.record().lease.held.requests;
         other.acquire(&mut redis, lacking, NOON + step * STEP);
         one.give_back(&mut redis, NOON + step * STEP);
     }
-    assert_eq!((one.record().lease.requests, other.record().lease.requests), (0, 100));
+    assert_eq!((one.record().lease.held.requests, other.record().lease.held.requests), (0, 100));
 }
 
 /// Its own presence would otherwise be older than the last one for as long.
@@ -283,5 +283,5 @@ fn a_limit_that_a_reload_adds_is_shared_in_the_same_minute() {
         peer.reload(&CONFIG.replace("rpm: 100", "rpm: 100, tpm: 1000"));
         peer.acquire(&mut redis, 1, NOON + SECOND);
     }
-    assert_eq!(peers.map(|peer| peer.record().lease.tokens), [500, 500]);
+    assert_eq!(peers.map(|peer| peer.record().lease.held.tokens), [500, 500]);
 }

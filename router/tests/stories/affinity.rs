@@ -242,6 +242,22 @@ fn a_caller_stays_where_it_is_if_callers_can_be_told_apart() {
 }
 
 #[story(unsupported = test)]
+fn a_client_with_two_keys_is_one_caller_in_whatever_order_it_sends_them() {
+    let yaml = group(&CITIES, "") + "router_settings: {optional_pre_call_checks: [deployment_affinity]}\n";
+    let mut world = World::of(&yaml);
+    for n in 0..20 {
+        let (bearer, key) = (format!("Bearer sk-{n}"), format!("key-{n}"));
+        let mut headers = [("authorization", bearer.as_str()), ("x-api-key", key.as_str())];
+        let body = br#"{"model":"g","messages":[]}"#;
+        let mut called = || {
+            headers.reverse();
+            world.post(CHAT, &headers, body, |_| Answer::Ok).called
+        };
+        assert_eq!(called(), called(), "{n}");
+    }
+}
+
+#[story(unsupported = test)]
 fn a_group_may_have_checks_of_its_own() {
     let yaml = group(&CITIES, "")
         + "router_settings:\n  optional_pre_call_checks: [session_affinity]\n  model_group_affinity_config: {g: [deployment_affinity]}\n";

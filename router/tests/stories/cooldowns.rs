@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::common::{Answer, ClientResponse, World, group, items_of};
 use crate::rules::{COOLDOWN_TIMES, RULES, Rule};
-use llm_balancer_router::Change;
+use llm_balancer_router::{Call, Change, Moment, SplitMix};
 use wasm_bindgen_test::wasm_bindgen_test as story;
 
 /// Without retries, so that one request is one attempt.
@@ -44,14 +44,17 @@ fn a_rate_limited_deployment_is_skipped_while_it_cools_down() {
 #[story(unsupported = test)]
 fn a_limit_whose_time_is_in_the_body_alone_cools_for_that_time() {
     const GOOGLE: &str = r#"[{"error":{"code":429,"status":"RESOURCE_EXHAUSTED","message":"Quota exceeded.","details":[{"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"34s"}]}}]"#;
-    let mut world = world(&["paris", "oslo"], "");
-    fail(&mut world, "paris", Answer::Error(429, GOOGLE));
-    world.wait(33.9);
-    assert_eq!(serving(&mut world, 30), ["oslo"]);
-    world.wait(0.1);
-    assert_eq!(serving(&mut world, 30), ["oslo", "paris"]);
-    let response = self::world(&["paris"], "").chat("g", "", |_| Answer::Error(429, GOOGLE));
-    assert_eq!((response.body.as_str(), response.header("retry-after")), (GOOGLE, Some("34")));
+    const AZURE: &str = r#"{"error":{"code":"429","message":"Requests to the ChatCompletions_Create Operation have exceeded the token rate limit of your current pricing tier. Please retry after 34 seconds."}}"#;
+    for body in [GOOGLE, AZURE] {
+        let mut world = world(&["paris", "oslo"], "");
+        fail(&mut world, "paris", Answer::Error(429, body));
+        world.wait(33.9);
+        assert_eq!(serving(&mut world, 30), ["oslo"]);
+        world.wait(0.1);
+        assert_eq!(serving(&mut world, 30), ["oslo", "paris"]);
+        let response = self::world(&["paris"], "").chat("g", "", |_| Answer::Error(429, body));
+        assert_eq!((response.body.as_str(), response.header("retry-after")), (body, Some("34")));
+    }
 }
 
 /// Errors as providers write them.
@@ -314,4 +317,23 @@ fn a_clock_that_steps_back_does_not_lengthen_a_cooldown_by_hours() {
     assert_eq!(serving(&mut world, 30), ["oslo"], "a small step is none");
     world.now -= Duration::from_secs(3600);
     assert_eq!(serving(&mut world, 30), ["oslo", "paris"]);
+}
+
+#[story(unsupported = test)]
+fn cooldowns_that_begin_together_are_published_in_one_call_to_redis() {
+    // What a call has at most keeps its reply small.
+    for (count, expected) in [(2, vec![2]), (100, vec![100]), (130, vec![128, 2])] {
+        let ids: Vec<String> = (0..count).map(|number| format!("d{number}")).collect();
+        let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+        let mut world = world(&ids, ", redis_host: redis.test");
+        for id in ids {
+            fail(&mut world, id, Answer::Status(429));
+        }
+        let mut random = SplitMix::new(7);
+        let mut moment = Moment { now: world.now, random: &mut random, store: &*world.store };
+        let mut published = || world.router.fleet().unwrap().publish_news(&mut moment);
+        let deployments = |call: &Call| String::from_utf8_lossy(&call.bytes).matches("}:fleet").count();
+        assert_eq!(published().iter().map(deployments).collect::<Vec<_>>(), expected);
+        assert!(published().is_empty(), "once");
+    }
 }

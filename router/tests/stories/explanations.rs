@@ -116,3 +116,23 @@ fn an_error_of_the_first_group_is_no_refusal_where_the_fallback_is_refused() {
     // Nothing was tried: the reason is the one that the client learns.
     assert_eq!(logged("a", "unknown"), (429, "refused".to_owned(), "over_limit".to_owned()));
 }
+
+#[story(unsupported = test)]
+fn an_explanation_reads_no_more_records_than_it_lists() {
+    let reads = |size: usize| {
+        let ids: Vec<String> = (0..size).map(|nth| format!("d{nth}")).collect();
+        let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+        let yaml = group(&ids, ", tags: [free]")
+            + "router_settings: {enable_tag_filtering: true}\ngeneral_settings: {master_key: sk-long-enough}\n";
+        let mut world = World::of(&yaml);
+        let before = world.store.calls().0;
+        let body = br#"{"model":"g","messages":[],"tags":["free"]}"#;
+        let headers = [("authorization", "Bearer sk-long-enough"), (EXPLAIN, "1")];
+        let response = world.post(CHAT, &headers, body, |_| Answer::Ok);
+        let text = response.header(EXPLAIN).expect("it was asked for");
+        let explanation: serde_json::Value = serde_json::from_str(text).expect("JSON");
+        assert_eq!(explanation["routing"]["eligible"], size, "{text}");
+        world.store.calls().0 - before
+    };
+    assert_eq!(reads(1_000), reads(100));
+}

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use llm_balancer_router::{Arrival, Attempt, Moment, RetryState, SplitMix, Step, Store};
+use llm_balancer_router::{Arrival, Attempt, Awaited, Moment, RetryState, SplitMix, Step, Store};
 
 use crate::common::{Answer, ClientResponse, World, group, items, items_of};
 
@@ -373,25 +373,25 @@ fn instances_tell_each_other_where_a_response_was_made() {
     let maker = first.make();
     let mut random = SplitMix::new(7);
     let mut moment = Moment { now: first.now, random: &mut random, store: &*first.store };
-    let published = first.router.fleet().unwrap().publish_origins(&mut moment).unwrap();
-    let sent = String::from_utf8(published.bytes).unwrap();
+    let [published] = &first.router.fleet().unwrap().publish_news(&mut moment)[..] else { panic!() };
+    let sent = String::from_utf8_lossy(&published.bytes);
     assert!(sent.contains("SET") && sent.contains(":origin:") && sent.contains(&format!("\r\n{maker}\r\n")));
-    assert!(first.router.fleet().unwrap().publish_origins(&mut moment).is_none(), "once");
+    assert!(first.router.fleet().unwrap().publish_news(&mut moment).is_empty(), "once");
 
     let body = br#"{"model":"g","input":"and?","previous_response_id":"resp_1"}"#;
     let known = |deployment: &Attempt| other.id(deployment);
     for (reply, expected) in
         [(&b"$-1\r\n+OK\r\n"[..], None), (format!("$1\r\n{maker}\r\n+OK\r\n").as_bytes(), Some(&maker))]
     {
-        let Step::FindOrigin(needs) = step(&other, body, None) else { panic!("it is not known") };
+        let Step::AwaitRedis(retry_state, Awaited::Origin(references)) = step(&other, body, None) else {
+            panic!("it is not known")
+        };
         let mut moment = Moment { now: other.now, random: &mut random, store: &*other.store };
-        let call = other.router.fleet().unwrap().find_origins(&needs.references, &mut moment).unwrap();
+        let call = other.router.fleet().unwrap().find_origins(&references, &mut moment).unwrap();
         assert!(String::from_utf8_lossy(&call.bytes).contains("GET"));
         let result = other.router.apply_reply(&call, Some(reply), false, &moment);
-        assert_eq!((result.outcome, result.granted), ("success", true));
-        let Step::Send(sending) = step(&other, body, Some(needs.retry_state)) else {
-            panic!("it is asked once")
-        };
+        assert_eq!((result.outcome, result.resumes), ("success", true));
+        let Step::Send(sending) = step(&other, body, Some(*retry_state)) else { panic!("it is asked once") };
         assert!(expected.is_none_or(|expected| *expected == known(&sending.attempt)));
     }
     let Step::Send(sending) = step(&other, body, None) else { panic!("it is known now") };

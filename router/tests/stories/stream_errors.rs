@@ -7,9 +7,12 @@ use wasm_bindgen_test::wasm_bindgen_test as story;
 /// Errors as providers write them in the middle of a stream.
 const FILTERED: &str = r#"data: {"error":{"message":"The response was filtered due to the prompt triggering Azure OpenAI's content management policy.","type":null,"param":"prompt","code":"content_filter","status":400}}"#;
 const TOO_LONG: &str = r#"data: {"error":{"message":"This model's maximum context length is 4096 tokens.","type":"BadRequestError","code":400}}"#;
+const LLAMA_CPP: &str = r#"error: {"code":400,"message":"the request exceeds the available context size","type":"invalid_request_error"}"#;
 const INVALID: &str = r#"data: {"object":"error","message":"guided decoding failed: invalid grammar","type":"BadRequestError","param":null,"code":400}"#;
 const INVALID_PROMPT: &str = "event: response.failed\ndata: {\"type\":\"response.failed\",\"response\":{\"id\":\"resp_1\",\"status\":\"failed\",\"error\":{\"code\":\"invalid_prompt\",\"message\":\"Your prompt was flagged as potentially violating our usage policy.\"}}}";
+const BAD_IMAGE: &str = "event: response.failed\ndata: {\"type\":\"response.failed\",\"response\":{\"id\":\"resp_1\",\"status\":\"failed\",\"error\":{\"code\":\"invalid_image_format\",\"message\":\"You uploaded an unsupported image.\"}}}";
 const RATE_LIMITED: &str = r#"data: {"error":{"message":"Rate limit reached.","code":429,"retry_after":60}}"#;
+const RATE_LIMITED_IN_WORDS: &str = "event: response.failed\ndata: {\"type\":\"response.failed\",\"response\":{\"id\":\"resp_1\",\"status\":\"failed\",\"error\":{\"code\":\"rate_limit_exceeded\",\"message\":\"Rate limit reached for gpt-5 in organization org-x on tokens per min (TPM): Limit 30000, Used 29000, Requested 9000. Please try again in 59.054s. Visit https://platform.openai.com/account/rate-limits to learn more.\"}}}";
 const NO_QUOTA: &str = r#"data: {"error":{"message":"You exceeded your current quota.","type":"insufficient_quota","code":"insufficient_quota"}}"#;
 const OVERLOADED: &str = "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"Overloaded\"}}";
 const DISCONNECTED: &str = r#"data: {"id":"gen-1","error":{"code":502,"message":"Provider disconnected"},"choices":[{"index":0,"delta":{"content":""},"finish_reason":"error"}]}"#;
@@ -34,8 +37,10 @@ fn an_error_in_mid_stream_cools_a_deployment_down_by_its_class() {
     for (event, class, times, serves_on) in [
         (FILTERED, "content_policy", 20, true),
         (TOO_LONG, "context_window", 20, true),
+        (LLAMA_CPP, "context_window", 20, true),
         (INVALID, "invalid_request", 20, true),
         (INVALID_PROMPT, "content_policy", 20, true),
+        (BAD_IMAGE, "invalid_request", 20, true),
         (RATE_LIMITED, "rate_limit", 1, false),
         (NO_QUOTA, "account", 1, false),
         (OVERLOADED, "rate_limit", 1, false),
@@ -60,12 +65,14 @@ fn an_error_in_mid_stream_cools_a_deployment_down_by_its_class() {
 
 #[story(unsupported = test)]
 fn a_limit_in_mid_stream_cools_for_the_time_that_it_names() {
-    let mut world = world();
-    fail(&mut world, 1, Answer::ErrorEvent(RATE_LIMITED));
-    world.wait(59.9);
-    assert!(!serves(&mut world));
-    world.wait(0.1);
-    assert!(serves(&mut world));
+    for event in [RATE_LIMITED, RATE_LIMITED_IN_WORDS] {
+        let mut world = world();
+        fail(&mut world, 1, Answer::ErrorEvent(event));
+        world.wait(59.9);
+        assert!(!serves(&mut world));
+        world.wait(0.1);
+        assert!(serves(&mut world));
+    }
 }
 
 #[story(unsupported = test)]

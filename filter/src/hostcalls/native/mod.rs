@@ -13,7 +13,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 pub(crate) use self::body::{body_size, buffer, discard, set_buffer, set_buffer_pieces};
 pub(crate) use self::calls::{WakeUp, call, call_redis, redis_replies};
 pub(crate) use self::headers::{header, headers, remove_header, set_header, set_headers};
-use super::{Error, Result};
+use super::{Detail, Error, Result};
 use crate::module::abi::{
     Attribute, EnvoyBuffer, EnvoyPtr, ModuleBuffer,
     envoy_dynamic_module_callback_http_filter_get_attribute_int,
@@ -120,30 +120,22 @@ pub(crate) fn set_shared_data(key: &str, value: &[u8], version: u32) -> Result<(
     if shared::set(key, value, version) { Ok(()) } else { Err(REFUSED) }
 }
 
-/// An attribute that is a number; the parts of its path are separated by zero bytes.
-pub(crate) fn number_property(path: &str) -> Option<u64> {
-    let attribute = match path {
-        "response\0flags" => Attribute::ResponseFlags,
-        _ => return None,
-    };
-    let mut value = 0;
+/// The response flags of the current stream; 0 where there are none.
+pub(crate) fn response_flags() -> u64 {
+    let Ok(filter) = current() else { return 0 };
+    let (attribute, mut value) = (Attribute::ResponseFlags, 0);
     // SAFETY: the stream is there; the place for the result is valid.
     let found = unsafe {
-        envoy_dynamic_module_callback_http_filter_get_attribute_int(
-            current().ok()?,
-            attribute,
-            &raw mut value,
-        )
+        envoy_dynamic_module_callback_http_filter_get_attribute_int(filter, attribute, &raw mut value)
     };
-    found.then_some(value)
+    if found { value } else { 0 }
 }
 
-/// An attribute's bytes.
-pub(crate) fn property(path: &str) -> Option<Vec<u8>> {
-    let attribute = match path {
-        "response\0code_details" => Attribute::ResponseCodeDetails,
-        "upstream\0transport_failure_reason" => Attribute::UpstreamTransportFailureReason,
-        _ => return None,
+/// What Envoy says about the current stream.
+pub(crate) fn detail(what: Detail) -> Option<Vec<u8>> {
+    let attribute = match what {
+        Detail::Response => Attribute::ResponseCodeDetails,
+        Detail::TransportFailure => Attribute::UpstreamTransportFailureReason,
     };
     let mut value = EnvoyBuffer::EMPTY;
     // SAFETY: the stream is there; the place for the result is valid.

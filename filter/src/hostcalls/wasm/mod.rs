@@ -17,7 +17,7 @@ use proxy_wasm::types::StreamType;
 pub(crate) use proxy_wasm::types::{Action, BufferType, MapType, MetricType};
 
 pub(crate) use self::calls::{WakeUp, call, call_redis, redis_replies};
-use super::{Error, Result};
+use super::{Detail, Error, Result};
 
 #[link(wasm_import_module = "env")]
 unsafe extern "C" {
@@ -304,13 +304,21 @@ pub(crate) fn remove_header(kind: MapType, name: &str) {
     let _ = unsafe { proxy_remove_header_map_value(kind, name.as_ptr(), name.len()) };
 }
 
-/// An attribute that is a number; the parts of its path are separated by zero bytes.
-pub(crate) fn number_property(path: &str) -> Option<u64> {
-    let bytes = property(path)?;
-    bytes.first_chunk::<8>().map(|bytes| u64::from_le_bytes(*bytes))
+/// The response flags of the current stream; 0 where there are none.
+pub(crate) fn response_flags() -> u64 {
+    let bytes = property("response\0flags").unwrap_or_default();
+    bytes.first_chunk::<8>().map_or(0, |bytes| u64::from_le_bytes(*bytes))
 }
 
-/// An attribute's bytes.
+/// What Envoy says about the current stream.
+pub(crate) fn detail(what: Detail) -> Option<Vec<u8>> {
+    property(match what {
+        Detail::Response => "response\0code_details",
+        Detail::TransportFailure => "upstream\0transport_failure_reason",
+    })
+}
+
+/// An attribute's bytes; the parts of its path are separated by zero bytes.
 pub(crate) fn property(path: &str) -> Option<Vec<u8>> {
     // SAFETY: pointer and length of a live string; `taken` passes valid places for the results.
     let bytes = taken(|data, size| unsafe { proxy_get_property(path.as_ptr(), path.len(), data, size) });

@@ -3,12 +3,14 @@
 mod cursor;
 pub mod member_scan;
 mod object;
+mod object_text;
 mod unescape;
 
 use std::borrow::Cow;
 
 use memchr::memchr;
 pub use object::{Member, NotAnObject, Object, for_each_member};
+pub use object_text::ObjectText;
 
 use self::cursor::Cursor;
 

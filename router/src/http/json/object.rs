@@ -102,9 +102,10 @@ fn error_of(body: &str) -> NotAnObject {
     let mut deserializer = serde_json::Deserializer::from_str(body);
     // An object is read as one, for the message about what is wrong between its members.
     let is_object = body.trim_ascii_start().starts_with('{');
-    let read = match is_object {
-        true => deserializer.deserialize_map(Entries),
-        false => deserializer.deserialize_ignored_any(IgnoredAny).map(|IgnoredAny| ()),
+    let read = if is_object {
+        deserializer.deserialize_map(Entries)
+    } else {
+        deserializer.deserialize_ignored_any(IgnoredAny).map(|IgnoredAny| ())
     };
     match read.and_then(|()| deserializer.end()) {
         Err(error) => NotAnObject::Malformed(error.to_string()),

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use llm_balancer_config::{DropPath, Segment};
 
-use crate::http::json::{self, fold_case};
+use crate::http::json::{self, ObjectText, fold_case};
 use crate::http::rewritten_body::range_in;
 
 /// A value without what these paths remove from it, which is the member `key` of the body; `None`
@@ -41,7 +41,7 @@ fn without_member(value: &str, name: &str, rest: &[Segment]) -> Option<String> {
         return None;
     }
     let mut changed = false;
-    let mut out = String::with_capacity(value.len());
+    let mut out = ObjectText::with_capacity(value.len());
     json::for_each_member(value, |member| {
         let mut kept = Some(Cow::Borrowed(member.value));
         if is_called(&member.key, name) {
@@ -49,14 +49,10 @@ fn without_member(value: &str, name: &str, rest: &[Segment]) -> Option<String> {
             changed |= !matches!(kept, Some(Cow::Borrowed(_)));
         }
         if let Some(value) = kept {
-            out.push(if out.is_empty() { '{' } else { ',' });
-            out.push_str(member.written);
-            out.push(':');
-            out.push_str(&value);
+            out.member(member.written, &value);
         }
     })?;
-    out.push_str(if out.is_empty() { "{}" } else { "}" });
-    changed.then_some(out)
+    changed.then(|| out.finish())
 }
 
 /// The list with the items that `change` replaces, by their number; `None` if it replaces none.

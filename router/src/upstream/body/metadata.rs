@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use llm_balancer_config::Deployment;
 
-use crate::http::json::Object;
+use crate::http::json::{Object, ObjectText};
 use crate::upstream::params;
 
 /// Whether the provider gets `store: true`.
@@ -19,14 +19,9 @@ pub(super) fn without_tags(metadata: &str) -> Cow<'_, str> {
     if !object.get("tags").is_some_and(|tags| tags.starts_with('[')) {
         return Cow::Borrowed(metadata);
     }
-    let mut text = String::with_capacity(metadata.len());
+    let mut text = ObjectText::with_capacity(metadata.len());
     for member in object.members().iter().filter(|member| member.key != "tags") {
-        text.push(if text.is_empty() { '{' } else { ',' });
-        text.extend([member.written, ":", member.value]);
+        text.member(member.written, member.value);
     }
-    if text.is_empty() {
-        text.push('{');
-    }
-    text.push('}');
-    Cow::Owned(text)
+    Cow::Owned(text.finish())
 }

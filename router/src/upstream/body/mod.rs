@@ -15,21 +15,20 @@ use crate::http::route::ModelRoute;
 use crate::request::parse::{ParsedRequest, Payload};
 use crate::upstream::stream_options;
 
-/// The body to send, or `None` where the client's own needs no change. With `include_usage` it asks
-/// for the usage of a stream where [`stream_options::injects_usage`].
+/// The body to send, or `None` where the client's own needs no change. With `injects_usage` it asks
+/// for the usage of a stream, as [`stream_options::injects_usage`] allows.
 pub fn rewritten(
     client: &[u8],
     parsed: &ParsedRequest<'_>,
     route: ModelRoute,
     deployment: &Deployment,
     model: &str,
-    include_usage: bool,
+    injects_usage: bool,
 ) -> Option<RewrittenBody> {
     match &parsed.payload {
         Payload::Json(object) => {
-            let options = include_usage.then(|| stream_options::with_usage(parsed, route, deployment));
-            let edits =
-                json_body::Edits::new(object, parsed.stream, route, deployment, model, options.flatten());
+            let options = injects_usage.then(|| stream_options::with_usage(parsed, deployment));
+            let edits = json_body::Edits::new(object, parsed.stream, route, deployment, model, options);
             json_body::rewritten(client, object, &edits, model)
         }
         Payload::Form(form) => Some(form_body::rewritten(form, parsed.stream, route, deployment, model)),

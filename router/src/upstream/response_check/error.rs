@@ -23,35 +23,6 @@ pub struct FalseSuccess {
 /// Where neither code nor type is known.
 const UNKNOWN: u16 = 502;
 
-/// Statuses by parts of codes and types, which are compared without punctuation. The first match
-/// counts.
-const STATUSES: [(u16, &[&str]); 12] = [
-    (
-        429,
-        &[
-            "ratelimit", "toomanyrequests", "resourceexhausted", "throttl", "insufficientquota",
-            "quotaexceeded",
-        ],
-    ),
-    (529, &["overloaded"]),
-    (401, &["authentication", "unauthenticated", "unauthorized", "invalidapikey"]),
-    (402, &["billing", "payment", "credit", "insufficientbalance"]),
-    (403, &["permission", "forbidden"]),
-    (404, &["notfound"]),
-    (413, &["requesttoolarge"]),
-    (504, &["timeout", "deadline"]),
-    (503, &["unavailable"]),
-    (
-        400,
-        &[
-            "invalidrequest", "invalidargument", "badrequest", "contextlength", "contentpolicy",
-            "contentfilter", "invalidprompt", "validation",
-        ],
-    ),
-    (500, &["servererror", "apierror", "internal"]),
-    (UNKNOWN, &["badgateway"]),
-];
-
 impl FalseSuccess {
     /// For a body that cannot go to the client; `body` describes it.
     pub(super) fn without_message(wire: Wire, provider_status: u16, body: &'static str) -> Self {
@@ -64,7 +35,7 @@ impl FalseSuccess {
         let data = String::from_utf8_lossy(data);
         let data = unwrapped(data.trim());
         let read = ErrorBody::read(data.as_bytes());
-        let status = read.status().or_else(|| status_of(&read.codes)).unwrap_or(UNKNOWN);
+        let status = read.fitting_status().unwrap_or(UNKNOWN);
         let body = if has_message(&data) { data.into_owned() } else { reshaped(wire, &read, &data, status) };
         Self { status, body }
     }
@@ -83,13 +54,6 @@ fn unwrapped(data: &str) -> Cow<'_, str> {
     error.map_or(Cow::Borrowed(data), Cow::Owned)
 }
 
-fn status_of(codes: &[String]) -> Option<u16> {
-    let plain = |code: &String| code.replace(['_', '-', '.', ' '], "");
-    let codes: Vec<String> = codes.iter().map(plain).collect();
-    let fits = |words: &[&str]| codes.iter().any(|code| words.iter().any(|word| code.contains(word)));
-    STATUSES.iter().find(|(_, words)| fits(words)).map(|(status, _)| *status)
-}
-
 /// Whether it has the shape of both APIs already: `{"error": {"message": ..}}`.
 fn has_message(data: &str) -> bool {
     let message = || {
@@ -100,7 +64,7 @@ fn has_message(data: &str) -> bool {
     message().is_some()
 }
 
-/// The error in the shape of an API.
+/// The error in the shape of an API, with the provider's own code and parameter, which clients read.
 fn reshaped(wire: Wire, read: &ErrorBody, data: &str, status: u16) -> String {
     const MAX_CHARS: usize = 2000;
     let message = match read.messages.first() {
@@ -109,5 +73,11 @@ fn reshaped(wire: Wire, read: &ErrorBody, data: &str, status: u16) -> String {
         None => data,
     };
     let message: String = message.chars().take(MAX_CHARS).collect();
-    error_body(wire, status, (error_type(status), None), None, &message)
+    let object = Object::parse(data.as_bytes()).ok();
+    let own = |key| object.as_ref()?.present(key).and_then(json::string);
+    let code = own("code").filter(|code| read.follows_from(code));
+    // OpenAI's type of these is the code.
+    let kind = code.as_deref().filter(|code| status >= 500 || *code == "insufficient_quota");
+    let kind = (kind.unwrap_or_else(|| error_type(status)), code.as_deref());
+    error_body(wire, status, kind, own("param").as_deref(), &message)
 }

@@ -2,13 +2,16 @@
 
 use std::borrow::Cow;
 
+use super::bare_error::is_bare_error;
 use super::top_level::{self, ObjectScan};
 use super::{BodyFormat, CheckResult, FalseSuccess, HeldResponse, MAX_HELD_BYTES, MAX_PREAMBLE_BYTES};
+use crate::failure::ErrorBody;
 use crate::http::json::{self, Object};
 use crate::http::sse::{Piece, Splitter};
 
-/// The fields of an event.
-const FIELDS: [&[u8]; 4] = [b"data", b"event", b"id", b"retry"];
+/// The fields of an event. `error` is llama.cpp's until September 2025: an event of that name, with
+/// its data.
+const FIELDS: [&[u8]; 5] = [b"data", b"event", b"id", b"retry", b"error"];
 /// Event names that only keep the connection alive.
 const KEEP_ALIVE: [&[u8]; 4] = [b"ping", b"keepalive", b"keep-alive", b"heartbeat"];
 /// Event names of errors.
@@ -83,9 +86,11 @@ pub(super) fn check(text: &[u8], response: &HeldResponse<'_>) -> CheckResult {
 impl<'a> Event<'a> {
     /// Adds a line.
     fn add(&mut self, line: &'a [u8]) {
-        if let Some(value) = field(line, b"event") {
-            self.name = value;
-        } else if let Some(value) = field(line, b"data") {
+        let error = error_line(line);
+        if let Some(name) = field(line, b"event").or(error.map(|_| &b"error"[..])) {
+            self.name = name;
+        }
+        if let Some(value) = field(line, b"data").or(error) {
             match &mut self.data {
                 None => self.data = Some(Cow::Borrowed(value)),
                 Some(data) => {
@@ -124,10 +129,16 @@ impl<'a> Event<'a> {
         if data == b"[DONE]" || data == b"null" {
             return Some(response.without_event(has_preamble));
         }
-        if is_error || top_level::scan_whole(data) == ObjectScan::Error {
-            return Some(CheckResult::Failed(FalseSuccess::from_json(response.wire(), data)));
-        }
-        Some(GENUINE)
+        let is_failed = is_error
+            || match top_level::scan_whole(data) {
+                ObjectScan::Error => true,
+                ObjectScan::Neither => names_a_status(data),
+                _ => false,
+            };
+        Some(match is_failed {
+            true => CheckResult::Failed(FalseSuccess::from_json(response.wire(), data)),
+            false => GENUINE,
+        })
     }
 }
 
@@ -157,6 +168,19 @@ fn is_without_output(data: &[u8]) -> bool {
     let choices = object.get("choices").and_then(|choices| json::list(choices, MAX_CHOICES));
     choices.is_some_and(|choices| choices.iter().all(is_silent))
         && top_level::scan_whole(data) != ObjectScan::Error
+}
+
+/// Whether data are a code, which an error has, and a message. Other codes may be progress.
+fn names_a_status(data: &[u8]) -> bool {
+    is_bare_error(data) && ErrorBody::read(data).fitting_status().is_some()
+}
+
+/// The error of a line that is none of an event: llama.cpp's `error: {..}`, or a bare object.
+fn error_line(line: &[u8]) -> Option<&[u8]> {
+    field(line, b"error").or_else(|| {
+        let is_error = line.starts_with(b"{") && top_level::scan_whole(line) == ObjectScan::Error;
+        Some(line).filter(|_| is_error)
+    })
 }
 
 /// The value of a field, if the line sets it.

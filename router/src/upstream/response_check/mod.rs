@@ -31,6 +31,7 @@ use llm_balancer_config::Wire;
 
 use crate::http::json;
 use crate::http::route::wire;
+use crate::http::sse::BOM;
 pub use error::FalseSuccess;
 pub use late_check::LateCheck;
 pub use stream_error::error_event;
@@ -88,9 +89,6 @@ pub const MAX_HELD_TIME: Duration = Duration::from_secs(5);
 const MAX_PREAMBLE_BYTES: usize = 256 * 1024;
 /// The longest error that is read to its end.
 const MAX_ERROR_BYTES: usize = 64 * 1024;
-
-/// The byte order mark, which may precede the body.
-const BOM: &[u8] = b"\xef\xbb\xbf";
 
 /// Parts of content-types that no error has: pictures, sound, and vLLM's embeddings as bytes.
 const BINARY_TYPES: [&str; 4] = ["image/", "audio/", "video/", "octet-stream"];
@@ -246,6 +244,8 @@ fn has_part(content_type: &str, parts: &[&str]) -> bool {
 
 #[cfg(test)]
 mod choice_tests;
+#[cfg(test)]
+mod code_tests;
 #[cfg(test)]
 mod list_tests;
 #[cfg(test)]

@@ -9,11 +9,13 @@ use memchr::{memchr2, memrchr2};
 
 use super::top_level::{self, ObjectScan};
 use super::{CheckResult, FalseSuccess, HeldResponse, events};
+use crate::http::json::Object;
 
 /// The data of an error event contains one of these.
 const DATA_MARKERS: [&[u8]; 2] = [b"\"error\"", b"\"response.failed\""];
-/// Lines that name an error event.
-const EVENT_LINES: [&[u8]; 2] = [b"event: error", b"event:error"];
+/// Lines that name an error event, and the start of llama.cpp's.
+const EVENT_LINES: [&[u8]; 3] = [b"event: error", b"event:error", ERROR_FIELD];
+const ERROR_FIELD: &[u8] = b"error:";
 
 /// What every marker and every such line contains. Made once: most pieces have neither.
 static PARTS: LazyLock<[Finder<'static>; 2]> =
@@ -26,7 +28,7 @@ pub fn error_event(route: &str, piece: &[u8]) -> Option<FalseSuccess> {
     if !PARTS.iter().any(|part| part.find(piece).is_some()) {
         return None;
     }
-    let first = |words: &[&[u8]; 2], is_error: fn(&[u8], &[u8]) -> bool| {
+    let first = |words: &[&[u8]], is_error: fn(&[u8], &[u8]) -> bool| {
         words.iter().find_map(|word| lines_with(piece, word).find(|(line, _)| is_error(line, word)))
     };
     let (_, start) = first(&DATA_MARKERS, is_error_data).or_else(|| first(&EVENT_LINES, is_event_line))?;
@@ -46,14 +48,26 @@ pub fn error_event(route: &str, piece: &[u8]) -> Option<FalseSuccess> {
 }
 
 fn is_event_line(line: &[u8], event: &[u8]) -> bool {
-    line.trim_ascii_end() == event
+    match line.strip_prefix(event) {
+        Some(error) if event == ERROR_FIELD => is_whole(error),
+        rest => rest.is_some_and(|rest| rest.trim_ascii().is_empty()),
+    }
+}
+
+/// A line without a field may be the rest of one that began in an earlier piece, unless it is an
+/// object.
+fn is_whole(line: &[u8]) -> bool {
+    Object::parse(line).is_ok()
 }
 
 /// Every successful response has `"error":null`, which is skipped before anything is parsed.
 fn is_error_data(line: &[u8], marker: &[u8]) -> bool {
-    let data = line.strip_prefix(b"data:").unwrap_or_default().trim_ascii_start();
+    let is_bare = line.starts_with(b"{");
+    let data =
+        if is_bare { line } else { line.strip_prefix(b"data:").unwrap_or_default() }.trim_ascii_start();
     memmem::find_iter(data, marker).any(|at| !is_null(data.get(at..), marker.len()))
         && top_level::scan_whole(data) == ObjectScan::Error
+        && (!is_bare || is_whole(data))
 }
 
 fn is_null(rest: Option<&[u8]>, marker: usize) -> bool {
@@ -79,6 +93,8 @@ mod tests {
     use super::*;
 
     const OUTPUT: &str = "data: {\"choices\":[{\"delta\":{\"content\":\"hi\"}}]}\n\n";
+    /// llama.cpp until its pull request 16109.
+    const LLAMA_CPP: &str = "error: {\"code\":400,\"message\":\"the request exceeds the available context size. try increasing the context size or enable context shift\",\"type\":\"invalid_request_error\"}\n\n";
     const DONE: &str = "data: [DONE]\n\n";
 
     fn found(piece: &str) -> Option<FalseSuccess> {
@@ -100,6 +116,9 @@ mod tests {
             "event: response.failed\ndata: {\"type\":\"response.failed\",\"response\":{}}\n\n",
             "event: response.failed\ndata: {\"type\":\"response.failed\",\"response\":{\"error\":{\"code\":\"invalid_prompt\",\"message\":\"m\"}}}\n\n",
             "event:error\ndata:{}\n\n",
+            LLAMA_CPP,
+            "error:{\"code\":503,\"message\":\"Loading model\",\"type\":\"unavailable_error\"}\r\n\r\n",
+            "{\"error\":{\"message\":\"m\",\"code\":429}}\n\n",
             "data: [{\"error\":{\"code\":503}}]\n\n",
             "data: {\"choices\":[{}],\"error\":{\"code\":502}}\n\n",
             "data: {\"choices\":[],\"x_groq\":{\"error\":\"over capacity\"}}\n\n",
@@ -127,6 +146,10 @@ mod tests {
             "data: {\"choices\":[{\"delta\":{\"content\":\"\\\"error\\\":{}\"}}]}\n\n",
             "data: {\"type\":\"response.completed\",\"response\":{\"error\":null,\"output\":[{\"error\":{\"code\":1}}]}}\n\n",
             "data: {\"choices\":[{\"delta\":{\"content\":\"event: error\"}}]}\n\n",
+            // Ends of lines that began in an earlier piece.
+            "error: {\\\"code\\\":400}\"}}]}\n\n",
+            "error: not found\"}}]}\n\n",
+            "{\"error\":{\"message\":\"m\"}}]}}\n\n",
             "",
         ] {
             assert_eq!(found(piece), None, "{piece}");

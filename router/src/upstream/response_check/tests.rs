@@ -85,18 +85,17 @@ fn the_status_of_an_error_is_what_its_code_or_its_type_says() {
 }
 
 #[test]
-fn a_body_of_a_code_and_words_is_an_error_and_an_event_of_these_is_none() {
-    for (body, status) in [
-        (r#"{"code":500,"msg":"m","success":false}"#, 500),
-        (r#"{"code":"Throttling.RateQuota","message":"m","request_id":"r"}"#, 429),
-        (r#"{"errcode":40001,"errmsg":"m"}"#, 502),
+fn a_body_of_a_code_and_words_is_an_error_and_an_event_of_these_is_one_if_its_code_is_an_errors() {
+    for (body, status, is_event_one) in [
+        (r#"{"code":500,"msg":"m","success":false}"#, 500, true),
+        (r#"{"code":"Throttling.RateQuota","message":"m","request_id":"r"}"#, 429, true),
+        (r#"{"errcode":40001,"errmsg":"m"}"#, 502, false),
+        (r#"{"code":"PENDING","message":"m"}"#, 502, false),
     ] {
         let (found, error) = failed(chat(body), body);
         assert_eq!((found, error["message"].as_str()), (status, Some("m")), "{body}");
-        assert!(
-            matches!(chat(&format!("data: {body}\n\n")), CheckResult::Genuine(_)),
-            "{body} may be progress"
-        );
+        let event = chat(&format!("data: {body}\n\n"));
+        assert_eq!(!matches!(event, CheckResult::Genuine(_)), is_event_one, "{body} may be progress");
     }
 }
 
@@ -110,6 +109,7 @@ fn an_error_event_is_found_whatever_stands_before_it_and_however_its_lines_end()
         "id: 1\nretry: 100\ndata:\n\nevent: ping\ndata: {\"type\":\"ping\"}\n\nevent: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"rate_limit_error\",\"message\":\"m\"}}\n\n",
         "event: response.failed\ndata: {\"type\":\"response.failed\",\ndata: \"response\":{\"error\":{\"code\":\"rate_limit_exceeded\",\"message\":\"m\"}}}\n\n",
         "\u{feff}data: {\"object\":\"error\",\"message\":\"m\",\"code\":429}\n\n",
+        "error: {\"code\":429,\"message\":\"m\"}\n\ndata: [DONE]\n\n",
     ] {
         for line_break in ["\n", "\r\n", "\r"] {
             let stream = stream.replace('\n', line_break);

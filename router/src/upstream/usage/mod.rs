@@ -10,7 +10,7 @@ use json_scanner::JsonScanner;
 use memchr::memmem::Finder;
 
 use crate::http::json::{Object, uint};
-use crate::http::sse::{Piece, Splitter};
+use crate::http::sse::{self, Piece, Splitter};
 
 /// The tokens of one request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -130,8 +130,7 @@ impl UsageScanner {
     /// Reads the next chunk.
     pub fn feed(&mut self, chunk: &[u8]) {
         if let Format::Unknown(splitter) = &mut self.format {
-            let is_blank = |byte: &u8| byte.is_ascii_whitespace() || b"\xef\xbb\xbf".contains(byte);
-            match chunk.iter().find(|byte| !is_blank(byte)) {
+            match sse::first_byte(chunk) {
                 None => {
                     return std::iter::successors(Some(chunk), |rest| Some(splitter.next(rest)?.1))
                         .for_each(drop);

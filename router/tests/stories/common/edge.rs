@@ -81,7 +81,7 @@ impl World {
         let mut moment = Moment { now: self.now, random: &mut self.random, store: &*self.store };
         let sending = match self.router.on_request_body(request, body, retry_state, &mut moment) {
             Step::Send(sending) => *sending,
-            Step::AcquireLease(_) | Step::FindOrigin(_) => panic!("there is no Redis"),
+            Step::AwaitRedis(..) => panic!("there is no Redis"),
             Step::Reply(reply, entry) => {
                 *response = std::mem::take(response).with_reply(reply);
                 return Next::End(entry);

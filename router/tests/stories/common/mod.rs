@@ -108,7 +108,7 @@ impl World {
         let mut moment = Moment { now: self.now, random: &mut self.random, store: &*self.store };
         match self.router.on_request_body(&request, body.as_bytes(), None, &mut moment) {
             Step::Send(sending) => Ok(sending.attempt),
-            Step::AcquireLease(_) | Step::FindOrigin(_) => panic!("there is no Redis"),
+            Step::AwaitRedis(..) => panic!("there is no Redis"),
             Step::Reply(reply, _) => Err(reply),
         }
     }

@@ -196,7 +196,7 @@ impl Simulation {
         let chances: Vec<Option<Duration>> = places.map(|place| self.chance(place, most)).collect();
         let mut moment = Moment { now: self.now(), random: &mut worker.random, store };
         match worker.router.on_request_body(&request, body.as_bytes(), retry_state, &mut moment) {
-            Step::AcquireLease(_) | Step::FindOrigin(_) => panic!("there is no Redis"),
+            Step::AwaitRedis(..) => panic!("there is no Redis"),
             Step::Reply(reply, entry) => {
                 self.logged(&worker.router, *entry);
                 Some(reply)
@@ -304,7 +304,7 @@ impl Simulation {
         let body = format!(r#"{{"model":"d{place}","messages":[],"max_tokens":1}}"#);
         let mut moment = Moment { now: self.now(), random: &mut worker.random, store: &self.memory };
         match worker.router.on_request_body(&request, body.as_bytes(), None, &mut moment) {
-            Step::AcquireLease(_) | Step::FindOrigin(_) => panic!("there is no Redis"),
+            Step::AwaitRedis(..) => panic!("there is no Redis"),
             Step::Send(sending) => Some(sending.attempt),
             Step::Reply(..) => None,
         }

@@ -4,9 +4,9 @@ use crate::fleet::resp::Value;
 
 /// The effect of one part of a reply.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Effect {
-    /// A lease.
-    Granted,
+pub(super) enum ReplyEffect {
+    /// A lease or an origin, for which requests wait.
+    Resumes,
     /// Redis knows this instance, whose share of this minute may not be what it should be.
     Present { is_in_transition: bool },
     /// The epoch of a Redis that has lost this minute's grants, so that they can be reported.

@@ -169,8 +169,19 @@ fn read_document(reader: &mut Reader<'_>, document: &Node) -> Option<Config> {
     let ca_bundle = ca_bundle(reader);
     let proxies = read_proxies(reader, settings.litellm.as_ref(), document.place, &list.deployments);
     let (deployments, env_names) = (list.deployments, Vec::new());
-    let mut config =
-        Config { deployments, aliases, router, server, redis, skipped, proxies, ca_bundle, env_names };
+    let skipped_deployments = list.skipped_count;
+    let mut config = Config {
+        deployments,
+        aliases,
+        router,
+        server,
+        redis,
+        skipped,
+        skipped_deployments,
+        proxies,
+        ca_bundle,
+        env_names,
+    };
     remove_skipped(&mut config);
     Some(config)
 }
@@ -276,7 +287,7 @@ fn file_defaults(
     let Some(section) = reader.section(router, "default_litellm_params") else { return defaults };
     defaults.timeout = reader.seconds(&section, "timeout");
     defaults.stream_timeout = reader.seconds(&section, "stream_timeout");
-    defaults.drop_params |= reader.bool(&section, "drop_params") == Some(true);
+    defaults.drop_params |= reader.drop_params(&section) == Some(true);
     for entry in section.entries.iter().filter(|entry| entry.node.value != Value::Null) {
         let path = section.path.key(&entry.key);
         if is_request_parameter(&entry.key) {
@@ -308,7 +319,7 @@ fn vertex_defaults(reader: &mut Reader<'_>, litellm: Option<&Section<'_>>) -> Ve
 
 /// `litellm_settings.drop_params`, or LiteLLM's variable.
 fn drops_params(reader: &mut Reader<'_>, litellm: Option<&Section<'_>>) -> bool {
-    let of_file = litellm.and_then(|section| reader.bool(section, "drop_params"));
+    let of_file = litellm.and_then(|section| reader.drop_params(section));
     let is_on = |value: String| !value.eq_ignore_ascii_case("false") && value != "0";
     of_file.unwrap_or_else(|| reader.env.first_of(&["LITELLM_DROP_PARAMS"]).is_some_and(is_on))
 }

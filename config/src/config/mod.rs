@@ -35,6 +35,8 @@ pub struct Config {
     pub redis: Option<Redis>,
     /// Names whose deployments were all skipped (`unsupported_deployments: skip`), sorted.
     pub skipped: Vec<Skipped>,
+    /// How many deployments were skipped.
+    pub skipped_deployments: usize,
     /// The forward proxies between Envoy and the providers.
     pub proxies: Proxies,
     /// The PEM file with the CAs that verify providers, Redis and proxies, and the variable that

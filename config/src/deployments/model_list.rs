@@ -20,6 +20,8 @@ pub(crate) struct ModelList {
     /// Groups and ids of deployments that are skipped, with the reason. Others with the same group
     /// may be served.
     pub(crate) skipped: BTreeMap<Arc<str>, String>,
+    /// How many deployments are skipped.
+    pub(crate) skipped_count: usize,
     /// The litellm models of these deployments, likewise.
     pub(crate) skipped_models: BTreeMap<Arc<str>, String>,
     /// The litellm models, each with its group, and the ids, each with an empty text, of deployments
@@ -99,6 +101,7 @@ impl ModelList {
                 self.add_unserved(node);
             }
             Item::Skipped(SkippedDeployment { group, model, id, message, .. }) => {
+                self.skipped_count = self.skipped_count.saturating_add(1);
                 for name in [Some(group), id].into_iter().flatten() {
                     self.skipped.entry(Arc::from(name)).or_insert_with(|| message.clone());
                 }

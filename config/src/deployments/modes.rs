@@ -15,10 +15,10 @@ pub(super) fn warn(reader: &mut Reader<'_>, [params, info]: [&Section<'_>; 2], r
     }
     let names = [Some(resolved.model.as_str()), text(info, "base_model")];
     let names = || names.into_iter().flatten();
-    let written = text(info, "mode");
+    let written = text(info, "mode").filter(|mode| *mode != "rerank" || has_own_rerankings(resolved));
     // LiteLLM puts the mode of the file over that of its table for names with this prefix alone.
     let is_own = written.is_some() && text(params, "model").is_some_and(|model| model.starts_with("openai/"));
-    let is_other = |mode: &&str| *mode == "responses" || UNSERVED.contains(mode);
+    let is_other = |mode: &&str| matches!(*mode, "responses" | "rerank") || UNSERVED.contains(mode);
     let by_name = || {
         let mode = names().find_map(|name| mode_by_name(resolved, name))?;
         (mode != "responses" || !is_own).then_some(mode)
@@ -28,6 +28,11 @@ pub(super) fn warn(reader: &mut Reader<'_>, [params, info]: [&Section<'_>; 2], r
         Some("responses") => (
             "serves /v1/responses alone: LiteLLM translates chats with it, and here they fail".to_owned(),
             "let clients use /v1/responses",
+        ),
+        Some("rerank") => (
+            "rerankings fail: this provider's have a route or a format of their own, which LiteLLM translates"
+                .to_owned(),
+            "let clients call the provider for them",
         ),
         Some(mode) => {
             (format!("the routes of mode {mode} are not served"), "let clients call the provider for them")
@@ -53,6 +58,12 @@ pub(super) fn text<'s>(section: &'s Section<'_>, key: &str) -> Option<&'s str> {
     }
 }
 
+/// Whether a provider has rerankings of another route or format than Cohere's, which LiteLLM
+/// translates.
+fn has_own_rerankings(resolved: &Resolved) -> bool {
+    matches!(resolved.provider, "dashscope" | "deepinfra" | "nvidia_nim" | "qwen_ai_platform" | "qwencloud")
+}
+
 /// The mode that LiteLLM's table of models (1.106) has for a model of this name, if it makes a
 /// difference here.
 fn mode_by_name(resolved: &Resolved, model: &str) -> Option<&'static str> {
@@ -67,6 +78,7 @@ fn mode_by_name(resolved: &Resolved, model: &str) -> Option<&'static str> {
         // Google AI Studio's endpoint makes images, and Vertex AI's does not.
         "vertex_ai" if name.starts_with("imagen") => Some("image_generation at Vertex AI"),
         "xai" if name.contains("multi-agent") => Some("responses"),
+        _ if has_own_rerankings(resolved) && name.to_ascii_lowercase().contains("rerank") => Some("rerank"),
         // Models of others.
         "perplexity" if model.strip_prefix("perplexity/").unwrap_or(model).contains('/') => Some("responses"),
         "openai" | "azure" | "azure_ai" => mode_of_openais(resolved, name),
@@ -251,6 +263,9 @@ mod tests {
             ("xai", "grok-4.20-multi-agent", Some("responses")),
             ("perplexity", "openai/gpt-5.2", Some("responses")),
             ("perplexity", "sonar", None),
+            ("deepinfra", "Qwen/Qwen3-Reranker-8B", Some("rerank")),
+            ("dashscope", "qwen3-rerank", Some("rerank")),
+            ("jina_ai", "jina-reranker-v2", None),
             ("hosted_vllm", "sora-2", None),
         ] {
             assert_eq!(mode_by_name(&at(provider, ""), name), mode, "{provider} {name}");

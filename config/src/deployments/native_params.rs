@@ -2,6 +2,7 @@
 //! OpenAI-compatible ones, which are used here, Ollama's passes over them, and Google's refuses the
 //! request. Those of reasoning that DeepSeek and vLLM name otherwise are sent as they are.
 
+use crate::config::Layout;
 use crate::diagnostics::ADVISES;
 use crate::providers::Resolved;
 use crate::values::{Reader, Section};
@@ -17,7 +18,11 @@ const GEMINIS: [&str; 3] = ["safety_settings", "thinking", "top_k"];
 
 /// Whether a parameter is not sent to this provider.
 pub(super) fn is_withheld(provider: &str, key: &str) -> bool {
-    provider == "gemini" && GEMINIS.contains(&key)
+    match provider {
+        "gemini" => GEMINIS.contains(&key),
+        "databricks" => of_databricks(key).is_some(),
+        _ => false,
+    }
 }
 
 /// Warns of parameters that have no effect at a compatible API, or another one than in LiteLLM.
@@ -29,6 +34,10 @@ pub(super) fn warn(reader: &mut Reader<'_>, params: &Section<'_>, resolved: &Res
     let (advice, message): (Advice, _) = match resolved.provider {
         "ollama" | "ollama_chat" => (of_ollama, "has no effect at Ollama's OpenAI-compatible API"),
         "gemini" => (of_gemini, "is not sent: Google's OpenAI-compatible API does not know it"),
+        "databricks" => (of_databricks, "is not sent: LiteLLM makes a header of it"),
+        _ if matches!(resolved.endpoint.layout, Layout::Anthropic | Layout::Messages) => {
+            (of_messages, "is not sent with /v1/messages, for which LiteLLM translates it")
+        }
         // LiteLLM translates nothing where both are set.
         "deepseek" if params.find("thinking").is_none() => (of_deepseek, UNTRANSLATED),
         "hosted_vllm" => (of_vllm, UNTRANSLATED),
@@ -46,6 +55,15 @@ fn of_gemini(key: &str) -> Option<&'static str> {
         "thinking" => Some("use reasoning_effort"),
         _ => GEMINIS.contains(&key).then_some("remove it"),
     }
+}
+
+fn of_databricks(key: &str) -> Option<&'static str> {
+    matches!(key, "user_agent" | "databricks_user_agent").then_some("write it as user-agent in extra_headers")
+}
+
+/// LiteLLM sends both instead, by the model.
+fn of_messages(key: &str) -> Option<&'static str> {
+    (key == "reasoning_effort").then_some("write output_config: {effort: ..}, or thinking")
 }
 
 /// LiteLLM sends `thinking` instead, enabled unless the effort is `none`.

@@ -1,5 +1,6 @@
 //! What a deployment adds to requests and shows in listings.
 
+use super::native_params;
 use crate::config::Member;
 use crate::diagnostics::{ADVISES, Path, did_you_mean};
 use crate::keys::tables::{
@@ -12,16 +13,18 @@ use crate::yaml::{Entry, Node, Value};
 
 /// Request parameters among litellm_params: those of OpenAI, and all others that LiteLLM sends to
 /// the provider.
-pub(super) fn defaults(reader: &mut Reader<'_>, params: &Section<'_>) -> Vec<Member> {
+pub(super) fn defaults(reader: &mut Reader<'_>, params: &Section<'_>, provider: &str) -> Vec<Member> {
     let mut members = Vec::new();
     for entry in params.entries {
-        if entry.node.value == Value::Null || LITELLM_PARAMS.find(&entry.key).is_some() {
+        let key = entry.key.as_str();
+        if entry.node.value == Value::Null
+            || LITELLM_PARAMS.find(key).is_some()
+            || is_price(key)
+            || native_params::is_withheld(provider, key)
+        {
             continue;
         }
-        let path = params.path.key(&entry.key);
-        if is_price(&entry.key) {
-            continue;
-        }
+        let path = params.path.key(key);
         if !is_request_parameter(&entry.key) && !warn_of_unknown(reader, entry, &path) {
             continue;
         }

@@ -194,7 +194,7 @@ impl RawDeployment<'_> {
         let limits = own.or(of_info).above_zero();
         limits::warn_of_zeros(reader, [params, &self.item, info]);
         shown::warn(reader, info);
-        let mut defaults = params::defaults(reader, params);
+        let mut defaults = params::defaults(reader, params, resolved.provider);
         let missing = |member: &&Member| defaults.iter().all(|own| own.key != member.key);
         let added: Vec<Member> = file.members.iter().filter(missing).cloned().collect();
         defaults.extend(added);
@@ -202,7 +202,7 @@ impl RawDeployment<'_> {
         let limit_members = [("rpm", own.rpm), ("tpm", own.tpm)];
         let request_timeout = reader.seconds(params, "request_timeout");
         let (drop_params, drop_paths) = drop_path::read(reader, params);
-        let drops = reader.bool(params, "drop_params") == Some(true) || file.drop_params;
+        let drops = reader.drop_params(params) == Some(true) || file.drop_params;
         let allowed = reader.strings(params, "allowed_openai_params").unwrap_or_default();
         let base_model = [info, params].into_iter().find_map(|section| modes::text(section, "base_model"));
         Deployment {

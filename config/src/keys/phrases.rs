@@ -21,6 +21,9 @@ pub(super) const TOKEN: &str = "set azure_ad_token to a token, or api_key to a k
 pub(super) const HEALTH: &str =
     "has no effect: the health of a deployment is known from the responses to real requests";
 pub(super) const NO_UI: &str = "has no effect: no user interface";
+pub(super) const NO_PINGS: &str = "has no effect: no pings are sent while a model is silent";
+pub(super) const WAIT_IN_FRONT: &str = "raise the idle timeout of what is in front to stream_timeout";
+pub(super) const NO_ADDRESSES: &str = "has no effect: requests cannot name addresses";
 pub(super) const NO_QUEUE: &str = "has no effect: requests are not queued";
 pub(super) const NO_COSTS: &str = "has no effect: costs are not tracked";
 pub(super) const LOG_LEVEL: &str = "use --log-level";

@@ -1,6 +1,9 @@
 //! How far each key of a section is supported.
 
+use crate::diagnostics::ADVISES;
+
 /// A known key.
+#[derive(Clone, Copy)]
 pub(crate) struct Key {
     /// As LiteLLM spells it.
     pub(crate) name: &'static str,
@@ -63,6 +66,45 @@ pub(crate) const fn refused(name: &'static str, why: &'static str, advice: &'sta
 /// A key of a budget.
 pub(crate) const fn budget(name: &'static str) -> Key {
     refused(name, "budgets are not supported", "set the budget at the provider, and remove the key")
+}
+
+/// The keys of a table: in the filter, which warns of nothing, without those that have no effect.
+macro_rules! without_ignored {
+    ($keys:expr) => {{
+        use $crate::keys::support::{kept, kept_count};
+        const KEPT: [Key; kept_count($keys)] = kept($keys);
+        &KEPT
+    }};
+}
+pub(crate) use without_ignored;
+
+/// How many of the keys [`kept`] keeps.
+pub(crate) const fn kept_count(mut keys: &[Key]) -> usize {
+    let mut count = 0_usize;
+    while let [key, others @ ..] = keys {
+        count = count.saturating_add(if is_kept(key) { 1 } else { 0 });
+        keys = others;
+    }
+    count
+}
+
+/// The keys that a table of this program has.
+pub(crate) const fn kept<const COUNT: usize>(mut keys: &[Key]) -> [Key; COUNT] {
+    let mut kept = [ignored("", "", ""); COUNT];
+    let mut slots: &mut [Key] = &mut kept;
+    while let [key, others @ ..] = keys {
+        keys = others;
+        if is_kept(key) {
+            let Some((slot, more)) = slots.split_first_mut() else { break };
+            *slot = *key;
+            slots = more;
+        }
+    }
+    kept
+}
+
+const fn is_kept(key: &Key) -> bool {
+    ADVISES || !matches!(key.support, Support::Ignored(..))
 }
 
 /// The keys of one section.

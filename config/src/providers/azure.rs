@@ -19,6 +19,10 @@ impl ResolveContext<'_, '_, '_> {
     /// A path per deployment and the header `api-key`; at `/openai/v1`, OpenAI's own layout.
     pub(super) fn azure(&mut self, name: &str) -> Result<EndpointParts, ResolveError> {
         let base = self.base()?;
+        // Endpoints of one model, such as Mistral's, speak OpenAI's format with a bearer key.
+        if base.host.ends_with(".inference.ai.azure.com") || base.host.ends_with(".models.ai.azure.com") {
+            return self.azure_ai(name);
+        }
         self.azure_at(base, name)
     }
 
@@ -41,10 +45,17 @@ impl ResolveContext<'_, '_, '_> {
         } else {
             Layout::AzureDeployments
         };
+        // Cloudflare's gateway has the deployment behind the resource, and no `/openai` before it.
+        let in_path = base.host == "gateway.ai.cloudflare.com" && !name.contains('*');
+        let layout = if in_path { Layout::AzureDeployment } else { layout };
         let is_end = |end: &&str| layout == Layout::AzureDeployments && base.trim_path(end);
         if let Some(end) = ["/openai/deployments", "/openai"].into_iter().find(is_end) {
             let message = format!("ends in {end}, which is removed: requests add it");
             self.warn("api_base", &message, &format!("remove {end}"));
+        }
+        if in_path && model.is_none() {
+            base.path.push('/');
+            base.path.extend(utf8_percent_encode(name, RESERVED));
         }
         let query = match (base.api_version(), version) {
             // The query of the base has it.

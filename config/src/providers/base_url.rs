@@ -58,7 +58,8 @@ impl BaseUrl {
 /// Parses an `api_base`.
 pub(super) fn parse(text: &str) -> Result<BaseUrl, InvalidUrl> {
     let text = text.trim();
-    if text.contains("${") || text.contains("/$") || text.starts_with('$') {
+    let is_reference = || text.starts_with("env:") || text.contains("os.environ");
+    if is_reference() || text.contains("${") || text.contains("/$") || text.starts_with('$') {
         return Err(InvalidUrl(VARIABLE_SYNTAX, "write os.environ/NAME"));
     }
     if text.contains(['{', '}']) {

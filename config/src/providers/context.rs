@@ -1,7 +1,7 @@
 //! What is known of one deployment while its endpoint is resolved.
 
 use super::base_url::{self, BaseUrl};
-use super::provider::Provider;
+use super::provider::{Protocol, Provider};
 use super::{lookup, routes};
 use crate::config::Wire;
 use crate::diagnostics::{ADVISES, Path, Place};
@@ -90,6 +90,10 @@ impl ResolveContext<'_, '_, '_> {
                 let message = format!("missing api_base: {} has no default", self.provider.name);
                 Err(self.mistake("model", &message, &format!("set api_base{variable}")))
             }
+            None if self.provider.name == "baseten" && is_basetens_id(self.written) => {
+                let id = self.written;
+                self.parse(&format!("https://model-{id}.api.baseten.co/environments/production/sync/v1"))
+            }
             None => self.parse(self.provider.base),
         }
     }
@@ -123,6 +127,9 @@ impl ResolveContext<'_, '_, '_> {
         }
         if let Some(route) = base.trim_route(protocol) {
             let message = format!("ends in {route}, which is removed: requests add their route");
+            if route == "/rerank" && protocol == Protocol::Cohere {
+                return Ok(base);
+            }
             let query = if base.query.is_some() { ", and the query behind it" } else { "" };
             let advice = format!("write {}{query}", base.display_url());
             self.reader.report.warn(place, &path, &message, &advice);
@@ -308,4 +315,9 @@ impl ResolveContext<'_, '_, '_> {
             self.reader.report.warn(self.place_of(key), &self.params.path.key(key), message, advice);
         }
     }
+}
+
+/// Whether a model of Baseten's is a deployment of one's own, which has its own host.
+fn is_basetens_id(name: &str) -> bool {
+    name.len() == 8 && name.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }

@@ -55,10 +55,25 @@ impl ResolveContext<'_, '_, '_> {
             let advice = format!("write model: azure/{}", self.written);
             self.warn("api_base", message, &advice);
         }
+        if ADVISES && base.path.split('/').any(|part| part == "anthropic") {
+            let message = "address of Anthropic's API, where chats in OpenAI's format fail";
+            let advice = "add llm_balancer: {wire: anthropic}, and let clients use /v1/messages";
+            self.warn("api_base", message, advice);
+        }
         let display_url = base.display_url();
         // LiteLLM adds it to every base of theirs.
-        if matches!(self.provider.name, "cometapi" | "heroku" | "mistral") {
+        let name = self.provider.name;
+        // Perplexity's models of others, which it serves at `/v1/responses` alone.
+        let is_of_others = || name == "perplexity" && self.written.contains('/');
+        if matches!(name, "cometapi" | "heroku" | "mistral") || is_of_others() {
             base.end_path("/v1");
+        }
+        // LiteLLM's rule for the names of Unity Catalog, such as `system.ai.name`.
+        if name == "databricks" && self.written.matches('.').count() >= 2 {
+            base.trim_path("/serving-endpoints");
+            if base.path.is_empty() {
+                base.end_path("/ai-gateway/mlflow/v1");
+            }
         }
         let layout = match self.provider.name {
             "text-completion-openai" => Layout::TextCompletion,
@@ -134,8 +149,15 @@ impl ResolveContext<'_, '_, '_> {
         let location = location.unwrap_or_else(|| "us-central1".to_owned());
         let host = match location.as_str() {
             "global" => "https://aiplatform.googleapis.com".to_owned(),
+            // Several regions, such as `eu`.
+            _ if !location.contains('-') => format!("https://aiplatform.{location}.rep.googleapis.com"),
             _ => format!("https://{location}-aiplatform.googleapis.com"),
         };
+        if ADVISES && location != "global" && formats::is_in_global_alone(self.written) {
+            let message =
+                "LiteLLM sends requests for this model to the location global, which alone serves it";
+            self.warn("model", message, "set vertex_location: global");
+        }
         let given = self.base_or(&["VERTEXAI_API_BASE", "VERTEX_API_BASE"]);
         let mut base = self.parse(&given.unwrap_or(host))?;
         refuse_own_api(&base, "remove api_base, and set api_key to an access token")?;
@@ -251,8 +273,12 @@ impl ResolveContext<'_, '_, '_> {
     /// Cohere's rerankings, whose format clients send.
     fn cohere_rerank(&mut self) -> Result<EndpointParts, ResolveError> {
         let mut base = self.base()?;
-        for end in ["/v2", "/v1"] {
-            base.trim_path(end);
+        // A base of the older version with the route is used as it is, as in LiteLLM.
+        let is_whole = |base: &String| base.trim_end_matches('/').ends_with("/v1/rerank");
+        if !self.api_base.as_ref().is_some_and(is_whole) {
+            for end in ["/v2", "/v1"] {
+                base.trim_path(end);
+            }
         }
         let display_url = base.display_url();
         let key = self.expected_key();

@@ -17,6 +17,12 @@ pub(super) fn check(provider: &Provider, written: &str) -> Result<(), ResolveErr
         ));
     }
     match provider.protocol {
+        Protocol::OpenAi if provider.name == "perplexity" && written.starts_with("preset/") => {
+            Err(ResolveError::unsupported(
+                "a preset in place of a model is not supported",
+                "name a model, such as perplexity/openai/gpt-5.2",
+            ))
+        }
         Protocol::HuggingFace if written.starts_with("http") => Err(ResolveError::unsupported(
             "a URL as the model's name is not supported",
             "write the URL as api_base, and huggingface/name",
@@ -29,6 +35,13 @@ pub(super) fn check(provider: &Provider, written: &str) -> Result<(), ResolveErr
     }
 }
 
+/// A model whose prompt LiteLLM gets from a store.
+pub(super) fn stored_prompt(name: &str) -> ResolveError {
+    let advice =
+        if ADVISES { format!("write openai/{name}, or another provider's model") } else { String::new() };
+    ResolveError::unsupported("stored prompts are not supported", advice)
+}
+
 fn native(provider: &Provider, name: &str) -> ResolveError {
     let advice = match provider.name {
         _ if !ADVISES => String::new(),
@@ -36,6 +49,7 @@ fn native(provider: &Provider, name: &str) -> ResolveError {
             let message = "choosing the model by the content of the request is not supported";
             return ResolveError::unsupported(message, "name the model in the request");
         }
+        "dotprompt" => return stored_prompt(name),
         "vllm" => format!("write hosted_vllm/{name} with the api_base of a vLLM server"),
         "openai_like" | "custom" => format!("write openai/{name}"),
         _ => IN_FRONT.to_owned(),
@@ -46,7 +60,7 @@ fn native(provider: &Provider, name: &str) -> ResolveError {
 /// The endpoint serves Gemini and open models. Models of partners and own endpoints have other
 /// routes.
 fn vertex(name: &str) -> Result<(), ResolveError> {
-    const ROUTES: [&str; 6] = ["openai/", "gemini/", "gemma/", "bge/", "agent_engine/", "search_api"];
+    const ROUTES: [&str; 5] = ["gemini/", "gemma/", "bge/", "agent_engine/", "search_api"];
     const PARTNERS: [&str; 5] = ["mistral", "ministral", "codestral", "jamba", "ai21"];
     let begins = |with: &[&str]| with.iter().any(|beginning| name.starts_with(beginning));
     if name.starts_with("claude") || name.starts_with("anthropic/") {
@@ -55,7 +69,9 @@ fn vertex(name: &str) -> Result<(), ResolveError> {
             "write anthropic/name with an Anthropic key",
         ));
     }
-    let is_endpoint = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_digit());
+    // `openai/gpt-oss-120b-maas` is a model, and `openai/123` an endpoint of one's own.
+    let id = name.strip_prefix("openai/").unwrap_or(name);
+    let is_endpoint = !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_digit());
     if is_endpoint || begins(&ROUTES) || begins(&PARTNERS) {
         return Err(ResolveError::unsupported(
             "Vertex AI's OpenAI-compatible endpoint does not serve this model",
@@ -63,6 +79,15 @@ fn vertex(name: &str) -> Result<(), ResolveError> {
         ));
     }
     Ok(())
+}
+
+/// Whether Vertex AI serves the model in the location `global` alone, by LiteLLM's table.
+pub(super) fn is_in_global_alone(name: &str) -> bool {
+    const NAMES: [&str; 7] = [
+        "deepseek-ai/deepseek-v3.2", "deepseek-ai/deepseek-v4", "google/gemma-4-26b", "lyria-3-",
+        "qwen/qwen3-coder-480b", "qwen/qwen3-next-80b", "zai-org/glm-",
+    ];
+    NAMES.iter().any(|beginning| name.starts_with(beginning))
 }
 
 fn bedrock(written: &str) -> Result<(), ResolveError> {
@@ -73,9 +98,9 @@ fn bedrock(written: &str) -> Result<(), ResolveError> {
     const ROUTES: [&str; 6] = ["agent/", "agentcore/", "async_invoke/", "mantle/", "nova/", "nova-2/"];
     let names_arn = written.contains("arn:aws");
     let name = written.rsplit('/').next().unwrap_or(written);
-    let bare = ["us.", "eu.", "apac.", "global."].iter().find_map(|region| name.strip_prefix(region));
-    let bare = bare.unwrap_or(name);
-    let is_vendors = VENDORS.iter().any(|prefix| bare.starts_with(prefix));
+    // A profile of several regions has one more part in front: `us.`, `jp.`, `us-gov.`
+    let behind = name.split_once('.').map_or("", |(_, behind)| behind);
+    let is_vendors = VENDORS.iter().any(|prefix| name.starts_with(prefix) || behind.starts_with(prefix));
     if names_arn || is_vendors || ROUTES.iter().any(|route| written.starts_with(route)) {
         return Err(ResolveError::unsupported(
             "Bedrock's OpenAI-compatible endpoint does not serve this model",
@@ -132,9 +157,12 @@ mod tests {
             "vertex_ai/1234567890",
             "vertex_ai/mistral-large@2411",
             "bedrock/converse/us.anthropic.claude-sonnet-4",
+            "bedrock/jp.anthropic.claude-sonnet-4-5-20250929-v1:0",
+            "bedrock/us-gov.amazon.nova-pro-v1:0",
             "bedrock/arn:aws:bedrock:us-east-1:1:imported-model/abc",
             "bedrock/openai/arn:aws:bedrock:us-east-1:1:imported-model/abc",
             "bedrock/agent/A/B",
+            "perplexity/preset/pro-search",
             "azure_ai/claude-opus-4",
         ] {
             assert!(!is_served(model), "{model}");
@@ -145,6 +173,7 @@ mod tests {
             "azure/gpt5_series/my-gpt5",
             "vertex_ai/gemini-2.5-pro",
             "vertex_ai/meta/llama-4",
+            "vertex_ai/openai/gpt-oss-120b-maas",
             "bedrock/converse/openai.gpt-oss-120b-1:0",
             "bedrock/us-west-2/openai.gpt-oss-120b-1:0",
             "azure_ai/mistral",

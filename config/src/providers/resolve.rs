@@ -136,6 +136,9 @@ fn unknown_custom_provider(custom: &str, suggestions: &mut Suggestions) -> Resol
 
 fn unknown_provider(model: &str, api_base: Option<&str>, suggestions: &mut Suggestions) -> ResolveError {
     let split = model.split_once('/');
+    if let Some(("bitbucket" | "gitlab" | "humanloop" | "langfuse", name)) = split {
+        return formats::stored_prompt(name);
+    }
     let message = match split {
         Some((prefix, _)) => format!("unknown provider \"{prefix}\""),
         None => format!("missing provider of \"{model}\""),

@@ -3,6 +3,7 @@
 use super::base_url::BaseUrl;
 use super::provider::Protocol;
 use crate::config::Wire;
+use crate::diagnostics::ADVISES;
 
 /// OpenAI's routes, which requests add to the base.
 const ROUTES: [&str; 15] = [
@@ -55,7 +56,11 @@ impl BaseUrl {
         let serves_messages = protocol == Protocol::Anthropic || wire == Wire::Anthropic;
         let others = OTHERS.iter().filter(|route| !serves_messages || **route != "/v1/messages");
         let route = others.into_iter().find(|route| self.ends_in(route))?;
-        Some((route, "write the base of OpenAI's routes, such as https://host/v1".to_owned()))
+        let advice = match *route {
+            "/v1/messages" if ADVISES => "add llm_balancer: {wire: anthropic} if clients use /v1/messages",
+            _ => "write the base of OpenAI's routes, such as https://host/v1",
+        };
+        Some((route, advice.to_owned()))
     }
 
     fn root(&self) -> String {

@@ -3,10 +3,7 @@
 /// A provider's name for a model without stars. `name` is the model's without the provider.
 pub fn upstream_name(provider: &str, name: &str) -> String {
     match provider {
-        // Models for embeddings, such as `nomic-ai/nomic-embed-text-v1.5`, and Whisper have no account.
-        "fireworks_ai" if !name.contains(['/', '#']) && !name.starts_with("whisper-") => {
-            format!("accounts/fireworks/models/{name}")
-        }
+        "fireworks_ai" => format!("{}{name}", before_fireworks(name)),
         // OpenRouter's own models keep their prefix: `openrouter/auto`.
         "openrouter" if !name.contains('/') => format!("openrouter/{name}"),
         "vertex_ai" if !name.contains('/') => format!("google/{name}"),
@@ -23,6 +20,27 @@ pub fn upstream_name(provider: &str, name: &str) -> String {
     }
 }
 
+/// What Fireworks' names have in front. Models for chats and rerankings are known by their names:
+/// those for embeddings and Whisper have no account.
+fn before_fireworks(name: &str) -> &'static str {
+    const WHOLE: [&str; 5] = ["accounts/", "FW-", "whisper-", "thenlper/", "WhereIsAI/"];
+    let begins = |with: &[&str]| with.iter().any(|start| name.starts_with(start));
+    if begins(&WHOLE) || name.contains('#') || name.contains("embed") {
+        ""
+    } else if name.contains("rerank") {
+        if begins(&["fireworks/"]) { "" } else { "fireworks/" }
+    } else if begins(&["routers/", "models/"]) {
+        "accounts/fireworks/"
+    } else if name.ends_with("-fast")
+        || matches!(name, "auto" | "auto-instant" | "firerouter")
+        || begins(&["firerouter/"])
+    {
+        "accounts/fireworks/routers/"
+    } else {
+        "accounts/fireworks/models/"
+    }
+}
+
 /// The name at Hugging Face's router, which has the provider at the end; LiteLLM has
 /// `provider/owner/model`.
 pub fn router_name(name: &str) -> String {
@@ -36,4 +54,32 @@ pub fn router_name(name: &str) -> String {
 
 fn without_prefix<'n>(name: &'n str, prefixes: &[&str]) -> &'n str {
     prefixes.iter().find_map(|prefix| name.strip_prefix(prefix)).unwrap_or(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fireworks_gets_the_names_that_litellm_sends() {
+        for (name, sent) in [
+            ("llama-v3", "accounts/fireworks/models/llama-v3"),
+            ("yi/yi-large", "accounts/fireworks/models/yi/yi-large"),
+            ("models/x", "accounts/fireworks/models/x"),
+            ("routers/x", "accounts/fireworks/routers/x"),
+            ("auto", "accounts/fireworks/routers/auto"),
+            ("glm-5p2-fast", "accounts/fireworks/routers/glm-5p2-fast"),
+            ("firerouter/auto", "accounts/fireworks/routers/firerouter/auto"),
+            ("accounts/me/models/x", "accounts/me/models/x"),
+            ("x#me/deployment", "x#me/deployment"),
+            ("FW-GLM-5", "FW-GLM-5"),
+            ("qwen3-embedding-8b", "qwen3-embedding-8b"),
+            ("thenlper/gte-base", "thenlper/gte-base"),
+            ("whisper-v3", "whisper-v3"),
+            ("qwen3-reranker-8b", "fireworks/qwen3-reranker-8b"),
+            ("fireworks/qwen3-reranker-8b", "fireworks/qwen3-reranker-8b"),
+        ] {
+            assert_eq!(upstream_name("fireworks_ai", name), sent, "{name}");
+        }
+    }
 }

@@ -142,9 +142,9 @@ fn misfit(text: &str, source: Source<'_>, kind: TextKind) -> Option<(String, Str
     text::flaw(text, kind).map(|(message, advice)| (message, advice.to_owned()))
 }
 
-/// The name in `$NAME` or `${NAME}`.
+/// The name in `$NAME`, `${NAME}` or `env:NAME`.
 fn shell_variable(text: &str) -> Option<&str> {
-    let rest = text.strip_prefix('$')?;
+    let rest = text.strip_prefix('$').or_else(|| text.strip_prefix("env:"))?;
     let name = rest.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).unwrap_or(rest);
     let fits = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
     if fits { Some(name) } else { None }

@@ -147,6 +147,20 @@ impl Reader<'_> {
         self.typed(section, key, "true or false", boolean)
     }
 
+    /// `drop_params`, where LiteLLM passes over a list.
+    pub(crate) fn drop_params(&mut self, section: &Section<'_>) -> Option<bool> {
+        const KEY: &str = "drop_params";
+        if let Some(entry) = section.find(KEY)
+            && matches!(entry.node.value, Value::List(_))
+        {
+            let message = "expected true or false: a list is ignored, as in LiteLLM";
+            let advice = "list the names in additional_drop_params of the deployments";
+            self.report.warn(entry.place, &section.path.key(KEY), message, advice);
+            return None;
+        }
+        self.bool(section, KEY)
+    }
+
     /// A non-negative integer, quoted or not.
     pub(crate) fn uint(&mut self, section: &Section<'_>, key: &str) -> Option<u64> {
         let uint = |value: &Value| integer(value).and_then(|number| u64::try_from(number).ok());

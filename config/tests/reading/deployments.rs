@@ -74,3 +74,10 @@ fn clusters_keep_their_names_when_deployments_change_places() {
     second.reverse();
     assert_eq!(first, second);
 }
+
+#[test]
+fn databricks_gets_no_user_agent_in_the_body() {
+    let params =
+        "model: databricks/m, api_base: 'https://x.com/serving-endpoints', api_key: k, user_agent: a/1";
+    assert_eq!(deployment(params).defaults, []);
+}

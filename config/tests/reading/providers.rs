@@ -89,6 +89,20 @@ fn every_provider_is_reached_where_it_speaks_openai() {
             "bearer t",
         ),
         (
+            "model: vertex_ai/gemini-2.5-pro, vertex_project: p, vertex_location: eu, api_key: t",
+            "vertex_ai",
+            "google/gemini-2.5-pro",
+            "https://aiplatform.eu.rep.googleapis.com/v1/projects/p/locations/eu/endpoints/openapi",
+            "bearer t",
+        ),
+        (
+            "model: vertex_ai/openai/gpt-oss-120b-maas, vertex_project: p, vertex_location: us, api_key: t",
+            "vertex_ai",
+            "openai/gpt-oss-120b-maas",
+            "https://aiplatform.us.rep.googleapis.com/v1/projects/p/locations/us/endpoints/openapi",
+            "bearer t",
+        ),
+        (
             "model: 'bedrock/converse/openai.gpt-oss-120b-1:0', aws_region_name: us-west-2",
             "bedrock",
             "openai.gpt-oss-120b-1:0",
@@ -228,6 +242,48 @@ fn every_provider_is_reached_where_it_speaks_openai() {
             "https://api.perplexity.ai",
             "bearer k",
         ),
+        (
+            "model: perplexity/openai/gpt-5.2, api_key: k",
+            "perplexity",
+            "openai/gpt-5.2",
+            "https://api.perplexity.ai/v1",
+            "bearer k",
+        ),
+        (
+            "model: baseten/abcd1234, api_key: k",
+            "baseten",
+            "abcd1234",
+            "https://model-abcd1234.api.baseten.co/environments/production/sync/v1",
+            "bearer k",
+        ),
+        (
+            "model: databricks/system.ai.claude-sonnet-4-5, api_base: 'https://x.cloud.databricks.com/serving-endpoints', api_key: k",
+            "databricks",
+            "system.ai.claude-sonnet-4-5",
+            "https://x.cloud.databricks.com/ai-gateway/mlflow/v1",
+            "bearer k",
+        ),
+        (
+            "model: databricks/claude-3.7, api_base: 'https://x.cloud.databricks.com/serving-endpoints', api_key: k",
+            "databricks",
+            "claude-3.7",
+            "https://x.cloud.databricks.com/serving-endpoints",
+            "bearer k",
+        ),
+        (
+            "model: cohere/rerank-v3.5, api_base: 'https://proxy.example.com/v1/rerank', api_key: k",
+            "cohere",
+            "rerank-v3.5",
+            "https://proxy.example.com/v1",
+            "bearer k",
+        ),
+        (
+            "model: cohere/rerank-v3.5, api_base: 'https://proxy.example.com/v1', api_key: k",
+            "cohere",
+            "rerank-v3.5",
+            "https://proxy.example.com",
+            "bearer k",
+        ),
         ("model: cometapi/gpt-5, api_key: k", "cometapi", "gpt-5", "https://api.cometapi.com/v1", "bearer k"),
         (
             "model: cometapi/gpt-5, api_base: 'https://api.cometapi.com', api_key: k",
@@ -317,6 +373,24 @@ fn azure_is_reached_by_deployment() {
     assert_eq!(token.endpoint.query.as_deref(), Some("api-version=2025-02-01-preview"));
     assert_eq!(token.endpoint.path, "/sub");
     assert_eq!(secret(&token), "bearer t");
+}
+
+#[test]
+fn azure_is_reached_through_cloudflare_and_at_endpoints_of_one_model() {
+    let base = "https://gateway.ai.cloudflare.com/v1/acct/gw/azure-openai/res/";
+    let params = format!("model: azure/gpt-4o, api_base: '{base}', api_version: 2024-06-01, api_key: k");
+    let azure = deployment(&params);
+    assert_eq!(azure.endpoint.path, "/v1/acct/gw/azure-openai/res/gpt-4o");
+    assert_eq!(azure.endpoint.layout, Layout::AzureDeployment);
+    assert_eq!(azure.endpoint.query.as_deref(), Some("api-version=2024-06-01"));
+    assert_eq!(secret(&azure), "api-key k");
+    for host in ["m.eastus2.inference.ai.azure.com", "m.eastus2.models.ai.azure.com"] {
+        let base = format!("https://{host}/v1/");
+        let azure = deployment(&format!("model: azure/mistral-large-latest, api_base: '{base}', api_key: k"));
+        assert_eq!((azure.endpoint.path.as_str(), azure.endpoint.layout), ("/v1", Layout::AzureAi), "{host}");
+        assert_eq!(azure.endpoint.query, None, "{host}");
+        assert_eq!(secret(&azure), "bearer k", "{host}");
+    }
 }
 
 #[test]

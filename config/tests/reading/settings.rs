@@ -297,3 +297,15 @@ model_list:
         ]
     );
 }
+
+#[test]
+fn a_group_of_which_one_deployment_is_skipped_is_served() {
+    let text = "llm_balancer: {unsupported_deployments: skip}
+model_list:
+  - {model_name: g, litellm_params: {model: openai/gpt-4o}}
+  - {model_name: g, litellm_params: {model: sagemaker/x}}
+";
+    let config = config(text);
+    assert_eq!((config.deployments.len(), config.skipped_deployments), (1, 1));
+    assert!(config.skipped.iter().all(|skipped| &*skipped.name != "g"));
+}

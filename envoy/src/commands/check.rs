@@ -26,9 +26,9 @@ pub(super) fn check(args: &CheckArgs) -> Result<ExitCode, Failure> {
         lines.push(format!("{BOLD}{name}{BOLD:#}: note: {remark}"));
     }
     let deployments = counted(config.deployments.len(), "deployment");
-    let skipped = match config.skipped.len() {
+    let skipped = match config.skipped_deployments {
         0 => String::new(),
-        names => format!(", {} skipped", counted(names, "name")),
+        count => format!(", {count} skipped"),
     };
     lines.push(format!("{BOLD}{name}{BOLD:#}: {GREEN}usable{GREEN:#}, {deployments}{skipped}"));
     print_lines(&lines)?;

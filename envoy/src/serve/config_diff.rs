@@ -31,8 +31,18 @@ fn by_id(config: &Config) -> BTreeMap<&str, &Deployment> {
 
 /// Everything but the deployments.
 fn settings(config: &Config) -> impl PartialEq + '_ {
-    let Config { deployments: _, aliases, router, server, redis, skipped, proxies, ca_bundle, env_names: _ } =
-        config;
+    let Config {
+        deployments: _,
+        skipped_deployments: _,
+        env_names: _,
+        aliases,
+        router,
+        server,
+        redis,
+        skipped,
+        proxies,
+        ca_bundle,
+    } = config;
     (aliases, router, server, redis, skipped, proxies, ca_bundle)
 }
 

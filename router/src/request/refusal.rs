@@ -146,12 +146,14 @@ impl Refusal {
             Self::TooLarge(limit) => {
                 (413, INVALID, None, format!("The request body is larger than {limit} bytes."))
             }
-            Self::Encoded(encoding) => (
-                415,
-                INVALID,
-                None,
-                format!("Content-Encoding {encoding} is not supported: send the body as it is."),
-            ),
+            Self::Encoded(encoding) => {
+                // Codex compresses by default.
+                const CODEX: &str = " (Codex: -c features.enable_request_compression=false)";
+                let hint = if encoding == "zstd" { CODEX } else { "" };
+                let message =
+                    format!("Content-Encoding {encoding} is not supported: send the body as it is{hint}.");
+                (415, INVALID, None, message)
+            }
             Self::Malformed(why) => {
                 (400, INVALID, Some("request_body"), format!("Invalid JSON payload: {why}"))
             }

@@ -1,13 +1,14 @@
 //! `general_settings`.
 
 use crate::keys::phrases::{
-    ALERT_ON_METRICS, CHECK_ELSEWHERE, HEALTH, LOG_LEVEL, NO_DATABASE, NO_QUEUE, NO_UI, NO_USERS, NO_VAULT,
-    REMOVE, USE_ENVIRONMENT,
+    ALERT_ON_METRICS, CHECK_ELSEWHERE, HEALTH, LOG_LEVEL, NO_ADDRESSES, NO_DATABASE, NO_QUEUE, NO_UI,
+    NO_USERS, NO_VAULT, REMOVE, USE_ENVIRONMENT,
 };
-use crate::keys::support::{Key, Table, applied, budget, ignored, refused};
+use crate::keys::support::{Key, Table, applied, budget, ignored, refused, without_ignored};
 
 /// Keys of `general_settings`.
-pub(crate) const GENERAL_SETTINGS: Table = Table { name: "general_settings", keys: KEYS, open: false };
+pub(crate) const GENERAL_SETTINGS: Table =
+    Table { name: "general_settings", keys: without_ignored!(KEYS), open: false };
 
 const FILE_ONLY: &str = "the file is the whole configuration; protect the gateway with master_key";
 const SPEND: &str = "has no effect: spend is not tracked";
@@ -90,6 +91,11 @@ const KEYS: &[Key] = &[
         "has no effect: no parameters are required",
         "require them in front of this gateway",
     ),
+    ignored(
+        "fail_closed_rate_limit_enforcement",
+        "has no effect: without Redis each instance keeps to its share of the limits",
+        "see docs/many-instances.md",
+    ),
     applied(
         "forward_client_headers_to_llm_api",
         "x- headers of clients reach the provider, but none with a key, no x-request-id, and none that begins \
@@ -109,6 +115,11 @@ const KEYS: &[Key] = &[
     ignored("health_check_concurrency", HEALTH, REMOVE),
     ignored("health_check_details", HEALTH, REMOVE),
     ignored("health_check_interval", HEALTH, REMOVE),
+    ignored(
+        "include_call_id_in_error_body",
+        "has no effect: the id is in the header x-litellm-call-id",
+        REMOVE,
+    ),
     ignored("infer_model_from_keys", "has no effect: /v1/models lists the groups of the file", REMOVE),
     refused("key_management_settings", NO_VAULT, USE_ENVIRONMENT),
     refused("key_management_system", NO_VAULT, USE_ENVIRONMENT),
@@ -116,6 +127,7 @@ const KEYS: &[Key] = &[
     applied("litellm_key_header_name", "one more header for the key of clients"),
     applied("master_key", "required on all routes but liveliness and readiness; LITELLM_MASTER_KEY if unset"),
     budget("max_budget"),
+    ignored("max_file_size_mb", "has no effect here", "llm_balancer.max_body_mb limits all bodies"),
     refused(
         "max_in_flight_requests_per_worker",
         "limiting requests in flight over all models is not supported",
@@ -137,6 +149,8 @@ const KEYS: &[Key] = &[
         "has no effect: only OpenAI's routes are served",
         "call those providers directly, or route them in front of this gateway",
     ),
+    ignored("pass_through_request_timeout", "has no effect: no pass-through routes", REMOVE),
+    ignored("provider_url_destination_allowed_hosts", NO_ADDRESSES, REMOVE),
     ignored("proxy_batch_polling_interval", SPEND, REMOVE),
     ignored("proxy_batch_write_at", SPEND, REMOVE),
     ignored("proxy_budget_rescheduler_max_time", SPEND, REMOVE),
@@ -165,6 +179,7 @@ const KEYS: &[Key] = &[
     ignored("spend_logs_metadata_fields", SPEND, REMOVE),
     ignored("store_model_in_db", NO_DATABASE, FILE_ONLY),
     ignored("store_prompts_in_spend_logs", SPEND, REMOVE),
+    ignored("trusted_proxy_ranges", "has no effect: client addresses are not used", REMOVE),
     ignored("ui_access_mode", NO_UI, REMOVE),
     ignored("use_azure_key_vault", NO_VAULT, USE_ENVIRONMENT),
     ignored("use_client_credentials_pass_through_routes", "has no effect: no pass-through routes", REMOVE),

@@ -1,8 +1,8 @@
 //! `litellm_params`. What is not here is sent to the provider, as LiteLLM does.
 
 use crate::keys::phrases::{
-    BY_CONTENT, CACHE_IN_FRONT, CHECK_ELSEWHERE, NAME_MODEL, NO_CACHE, NO_DAY_LIMITS, NO_LOGIN, REMOVE,
-    TOKEN, UNCHANGED, UNCHECKED,
+    BY_CONTENT, CACHE_IN_FRONT, CHECK_ELSEWHERE, NAME_MODEL, NO_CACHE, NO_DAY_LIMITS, NO_LOGIN, NO_PINGS,
+    REMOVE, TOKEN, UNCHANGED, UNCHECKED, WAIT_IN_FRONT,
 };
 use crate::keys::support::{Key, Table, applied, budget, ignored, refused};
 
@@ -14,6 +14,7 @@ const BEDROCK_KEY: &str = "set api_key, or AWS_BEARER_TOKEN_BEDROCK, to a Bedroc
 const NO_EFFECT: &str = "has no effect here";
 const NO_GOOGLE_LOGIN: &str = "has no effect: no token is fetched from Google";
 const GOOGLE_TOKEN: &str = "set api_key to an access token, or let Envoy's gcp_authn filter add one";
+const NO_KEY_LIMITS: &str = "has no effect: clients have no keys of their own, and no limits";
 const SHOWN: &str = "price, shown in listings";
 
 const KEYS: &[Key] = &[
@@ -21,7 +22,7 @@ const KEYS: &[Key] = &[
         "additional_drop_params",
         "members to remove from the client's JSON body, also by path: `reasoning.summary`, `tools[*].strict`",
     ),
-    ignored("allow_client_keepalive_override", NO_EFFECT, REMOVE),
+    ignored("allow_client_keepalive_override", NO_PINGS, REMOVE),
     applied("allowed_openai_params", "parameters that drop_params leaves"),
     applied("api_base", "URL of the provider"),
     applied("api_key", "the provider's key"),
@@ -63,6 +64,8 @@ const KEYS: &[Key] = &[
     applied("cooldown_time", "seconds of cooldown; 0 disables it"),
     applied("custom_llm_provider", "the provider, instead of the prefix of the model"),
     ignored("daily_reset_time", NO_DAY_LIMITS, "use rpm and tpm"),
+    ignored("default_api_key_rpm_limit", NO_KEY_LIMITS, "use rpm"),
+    ignored("default_api_key_tpm_limit", NO_KEY_LIMITS, "use tpm"),
     applied("drop_params", "as litellm_settings.drop_params, for this deployment"),
     applied("extra_body", "merged into the body; overrides OpenAI's parameters of the client, and no others"),
     applied("extra_headers", "added to every request to the provider"),
@@ -76,7 +79,7 @@ const KEYS: &[Key] = &[
     applied("input_cost_per_second", SHOWN),
     applied("input_cost_per_token", "price for cost-based-routing"),
     ignored("itpm", "has no effect: input and output tokens have no separate limits", "use tpm"),
-    ignored("keepalive_seconds", NO_EFFECT, REMOVE),
+    ignored("keepalive_seconds", NO_PINGS, WAIT_IN_FRONT),
     applied("litellm_credential_name", "an item of credential_list, whose values the deployment takes"),
     refused(
         "litellm_system_prompt",

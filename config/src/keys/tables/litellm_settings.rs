@@ -1,13 +1,14 @@
 //! `litellm_settings`.
 
 use crate::keys::phrases::{
-    ALL_UNCHECKED, CACHE_IN_FRONT, CHECK_ELSEWHERE, LOG_LEVEL, METRICS, NO_CACHE, NO_CALLBACKS, NO_COSTS,
-    REMOVE, UNCHECKED,
+    ALL_UNCHECKED, CACHE_IN_FRONT, CHECK_ELSEWHERE, LOG_LEVEL, METRICS, NO_ADDRESSES, NO_CACHE, NO_CALLBACKS,
+    NO_COSTS, NO_PINGS, REMOVE, UNCHECKED, WAIT_IN_FRONT,
 };
-use crate::keys::support::{Key, Table, applied, budget, ignored, refused};
+use crate::keys::support::{Key, Table, applied, budget, ignored, refused, without_ignored};
 
 /// Keys of `litellm_settings`.
-pub(crate) const LITELLM_SETTINGS: Table = Table { name: "litellm_settings", keys: KEYS, open: false };
+pub(crate) const LITELLM_SETTINGS: Table =
+    Table { name: "litellm_settings", keys: without_ignored!(KEYS), open: false };
 
 const PASSED: &str = "has no effect: requests and responses are passed on unchanged";
 const LOGS: &str = "has no effect";
@@ -18,6 +19,8 @@ const KEYS: &[Key] = &[
     ignored("add_user_information_to_llm_headers", KEYS_TEAMS, REMOVE),
     ignored("aiohttp_trust_env", LOGS, REMOVE),
     applied("allowed_fails", "as router_settings.allowed_fails, which overrides it"),
+    ignored("anthropic_prompt_caching_ttl", PASSED, "let the client set cache_control"),
+    ignored("anthropic_sse_ping_interval_seconds", NO_PINGS, WAIT_IN_FRONT),
     refused(
         "api_base",
         "one address for all deployments is not supported",
@@ -26,6 +29,11 @@ const KEYS: &[Key] = &[
     refused("api_key", "one key for all deployments is not supported", "set the api_key of each deployment"),
     ignored("audit_log_callbacks", NO_CALLBACKS, METRICS),
     refused("banned_keywords_list", UNCHECKED, CHECK_ELSEWHERE),
+    refused(
+        "block_requests_for_models_without_pricing",
+        "unsupported: models without a price would be served",
+        "remove such models from the file",
+    ),
     refused("blocked_user_list", "unsupported: blocked users would be served", "block them elsewhere"),
     budget("budget_duration"),
     ignored("cache", NO_CACHE, CACHE_IN_FRONT),
@@ -68,6 +76,7 @@ const KEYS: &[Key] = &[
     ignored("disable_end_user_cost_tracking_prometheus_only", NO_COSTS, REMOVE),
     ignored("disable_stop_sequence_limit", PASSED, REMOVE),
     applied("drop_params", "`true`: a chat is sent without parameters that its provider is known to refuse"),
+    ignored("enable_anthropic_prompt_caching", PASSED, "let the client set cache_control"),
     ignored(
         "enable_json_schema_validation",
         "has no effect: responses are not validated",
@@ -111,6 +120,7 @@ const KEYS: &[Key] = &[
     ),
     ignored("modify_params", PASSED, REMOVE),
     applied("num_retries", "as router_settings.num_retries, which overrides it"),
+    ignored("openai_system_messages_first", PASSED, "let the client send them first"),
     refused("output_parse_pii", "unsupported: personal data would not be masked", "mask it elsewhere"),
     refused("post_call_rules", "unsupported: responses would pass unchecked", CHECK_ELSEWHERE),
     refused("pre_call_rules", UNCHECKED, CHECK_ELSEWHERE),
@@ -122,6 +132,8 @@ const KEYS: &[Key] = &[
     ignored("priority_reservation", "has no effect: requests have no priorities", REMOVE),
     ignored("prometheus_initialize_budget_metrics", NO_CALLBACKS, METRICS),
     ignored("prometheus_metrics_config", NO_CALLBACKS, METRICS),
+    ignored("provider_url_destination_allowed_hosts", NO_ADDRESSES, REMOVE),
+    ignored("proxy_auth", "has no effect: no token is fetched", "set the api_key of the deployments"),
     ignored("public_model_groups", LOGS, REMOVE),
     ignored("reasoning_auto_summary", PASSED, "let the client set reasoning.summary"),
     ignored("redact_messages_in_exceptions", "has no effect: messages are not logged", REMOVE),
@@ -141,11 +153,13 @@ const KEYS: &[Key] = &[
     ignored("s3_callback_params", NO_CALLBACKS, METRICS),
     applied("service_callback", "as callbacks"),
     ignored("set_verbose", LOGS, LOG_LEVEL),
+    ignored("sse_keepalive_ping_interval_seconds", NO_PINGS, WAIT_IN_FRONT),
     refused(
         "ssl_certificate",
         "client certificates are not supported",
         "put a proxy with the certificate in between",
     ),
+    ignored("ssl_security_level", "has no effect: Envoy has a list of ciphers of its own", REMOVE),
     applied("ssl_verify", "for deployments without their own"),
     ignored("store_audit_logs", LOGS, LOG_LEVEL),
     applied("success_callback", "as callbacks"),

@@ -74,6 +74,7 @@ const NAMES: &[&str] = &[
     "attempted_targets",
     "azure",
     "bos_token",
+    "bucket_name",
     "cache_key",
     "caching",
     "caching_groups",
@@ -103,6 +104,7 @@ const NAMES: &[&str] = &[
     "model_alias_map",
     "model_config",
     "model_file_id_mapping",
+    "model_list",
     "newrelic_api_key",
     "newrelic_region",
     "no-log",
@@ -137,6 +139,7 @@ const NAMES: &[&str] = &[
     "use_client",
     "use_xai_oauth",
     "user_continue_message",
+    "vector_store_id",
     "verbose",
     "wandb_api_key",
 ];

@@ -4,10 +4,11 @@ use crate::keys::phrases::{
     ALERT_ON_METRICS, ALL_UNCHECKED, CACHE_IN_FRONT, CHECK_ELSEWHERE, HEALTH, LOG_LEVEL, NO_CACHE, NO_QUEUE,
     REMOVE,
 };
-use crate::keys::support::{Key, Table, applied, budget, ignored, refused};
+use crate::keys::support::{Key, Table, applied, budget, ignored, refused, without_ignored};
 
 /// Keys of `router_settings`.
-pub(crate) const ROUTER_SETTINGS: Table = Table { name: "router_settings", keys: KEYS, open: false };
+pub(crate) const ROUTER_SETTINGS: Table =
+    Table { name: "router_settings", keys: without_ignored!(KEYS), open: false };
 
 const ONE_SERVER: &str = "remove it, and set redis_host to one server";
 
@@ -66,6 +67,11 @@ const KEYS: &[Key] = &[
     refused("guardrail_list", ALL_UNCHECKED, CHECK_ELSEWHERE),
     ignored("health_check_ignore_transient_errors", HEALTH, REMOVE),
     ignored("health_check_staleness_threshold", HEALTH, REMOVE),
+    ignored(
+        "ignore_invalid_deployments",
+        "has no effect here",
+        "set llm_balancer: {unsupported_deployments: skip}",
+    ),
     applied("master_key", "used as general_settings.master_key, with a warning"),
     budget("max_budget"),
     applied("max_fallbacks", "depth of fallbacks of fallbacks; 5 if unset"),
@@ -95,6 +101,7 @@ const KEYS: &[Key] = &[
     applied("redis_username", "its user"),
     applied("retry_after", "shortest wait before a retry, in seconds, where a retry waits"),
     applied("retry_policy", "retries by class of failure"),
+    ignored("router_general_settings", "has no effect: only models of the file are served", REMOVE),
     applied(
         "routing_groups",
         "groups with their own strategy or priorities, which clients can request together",

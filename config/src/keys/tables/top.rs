@@ -1,10 +1,10 @@
 //! The document itself.
 
 use crate::keys::phrases::ALL_UNCHECKED;
-use crate::keys::support::{Key, Table, applied, budget, ignored, refused};
+use crate::keys::support::{Key, Table, applied, budget, ignored, refused, without_ignored};
 
 /// Top-level keys.
-pub(crate) const TOP: Table = Table { name: "the top level", keys: KEYS, open: false };
+pub(crate) const TOP: Table = Table { name: "the top level", keys: without_ignored!(KEYS), open: false };
 
 const ELSEWHERE: &str = "has no effect: not supported";
 const GUARD_ELSEWHERE: &str = "run guardrails in front of or behind this gateway, and remove the section";

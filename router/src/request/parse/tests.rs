@@ -160,3 +160,11 @@ fn a_header_that_cannot_be_read_is_an_error_of_the_client() {
     let gzip = request("/embeddings", &[("content-encoding", "gzip")]);
     assert_eq!(gzip.unwrap_err(), Refusal::Encoded("gzip".into()));
 }
+
+#[test]
+fn a_body_in_zstd_is_refused_with_the_setting_of_codex() {
+    let reply = |encoding: &str| Refusal::Encoded(encoding.into()).reply(Wire::OpenAi);
+    assert_eq!(reply("zstd").status, 415);
+    assert!(reply("zstd").body.contains("(Codex: -c features.enable_request_compression=false)."));
+    assert!(reply("br").body.contains("Content-Encoding br is not supported: send the body as it is."));
+}

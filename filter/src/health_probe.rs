@@ -3,16 +3,22 @@
 use std::time::Duration;
 
 use llm_balancer_config::Config;
-use llm_balancer_router::health::{self, ProbeResult};
+use llm_balancer_router::Reply;
+use llm_balancer_router::health::{self, ProbeResult, ToProbe};
 
 use crate::hostcalls;
 
 /// Counts a deployment as silent that has not answered by then.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
+/// The header that Envoy adds to a deployment's answer, and not to its own, which it gives where
+/// there was none.
+pub(crate) const UPSTREAM_TIME: &str = "x-envoy-upstream-service-time";
+
 /// The probes of one request.
 pub(crate) struct HealthProbe {
     probes: Vec<Probe>,
+    is_named: bool,
 }
 
 struct Probe {
@@ -23,10 +29,10 @@ struct Probe {
 }
 
 impl HealthProbe {
-    /// For these deployments, by index.
-    pub(crate) fn new(deployments: Vec<usize>) -> Self {
+    /// For these deployments.
+    pub(crate) fn new(ToProbe { deployments, is_named }: ToProbe) -> Self {
         let probe = |deployment| Probe { deployment, token: None, result: None };
-        Self { probes: deployments.into_iter().map(probe).collect() }
+        Self { probes: deployments.into_iter().map(probe).collect(), is_named }
     }
 
     /// Calls all deployments at once. The active stream gets the answers.
@@ -51,9 +57,9 @@ impl HealthProbe {
     }
 
     /// The answer to the client, when every deployment has a result.
-    pub(crate) fn report(&self, config: &Config) -> Option<String> {
+    pub(crate) fn report(&self, config: &Config) -> Option<Reply> {
         let result = |probe: &Probe| probe.result.map(|result| (probe.deployment, result));
         let results: Option<Vec<_>> = self.probes.iter().map(result).collect();
-        results.map(|results| health::report(config, &results))
+        results.map(|results| health::report(config, &results, self.is_named))
     }
 }

@@ -1,6 +1,7 @@
 //! Who is let in, and what may be asked without a key: the health of the balancer and of what is
 //! behind it.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use llm_balancer_integration::{Answer, Client, Launch, Provider, World, ask, free_port, raw};
@@ -220,6 +221,20 @@ model_list:
     assert_eq!(entries(&health, "healthy_endpoints"), ["paris", "tokyo"], "{health}");
     assert_eq!(entries(&health, "unhealthy_endpoints"), ["broken", "refused"], "{health}");
     assert_eq!((&health["healthy_count"], &health["unhealthy_count"]), (&json!(2), &json!(2)));
+    // What Envoy answers without a connection is no answer of the deployment.
+    let errors = health["unhealthy_endpoints"].as_array().unwrap();
+    let errors: BTreeSet<&str> = errors.iter().filter_map(|entry| entry["error"].as_str()).collect();
+    assert_eq!(
+        errors,
+        BTreeSet::from(["GET models was answered with status 503", "no answer to GET models"])
+    );
+    assert_eq!(world.get("/health").await.status, 200);
+    assert_eq!(world.get("/health?model=gpt").await.status, 200);
+    assert_eq!(world.get("/health?model_id=paris").await.status, 200);
+    for dead in ["model_id=broken", "model_id=refused", "model=nowhere"] {
+        assert_eq!(world.get(&format!("/health?{dead}")).await.status, 503, "{dead}");
+    }
+    assert_eq!(world.get("/health?model_id=nowhere").await.status, 404);
     let health = world.get("/health?model=other").await.json();
     assert_eq!(
         (entries(&health, "healthy_endpoints"), &health["unhealthy_count"]),

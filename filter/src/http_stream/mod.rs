@@ -24,6 +24,8 @@ use proxy_wasm::traits::{Context, HttpContext};
 use self::kept_body::KeptBody;
 use crate::filter::Filter;
 use crate::health_probe::HealthProbe;
+#[cfg(target_family = "wasm")]
+use crate::health_probe::UPSTREAM_TIME;
 use crate::hostcalls::{self, Action, BufferType};
 use crate::response_scan::ResponseScan;
 use crate::stream_handle::{StreamHandle, Wake};
@@ -109,8 +111,9 @@ impl HttpStream {
 #[cfg(target_family = "wasm")]
 impl Context for HttpStream {
     fn on_http_call_response(&mut self, token: u32, _headers: usize, _body: usize, _trailers: usize) {
-        let status = hostcalls::header(MapType::HttpCallResponseHeaders, ":status");
-        self.on_probe_reply(token, status.and_then(|status| status.parse().ok()));
+        let header = |name| hostcalls::header(MapType::HttpCallResponseHeaders, name);
+        let status = header(UPSTREAM_TIME).and_then(|_| header(":status")?.parse().ok());
+        self.on_probe_reply(token, status);
     }
 
     /// Envoy does not log every stream, HTTP/3 for one.

@@ -35,8 +35,8 @@ impl Stream {
                     Arrived::Reply
                 }
             }
-            Arrival::Probe(deployments) => {
-                self.probe = Some(HealthProbe::new(deployments));
+            Arrival::Probe(to_probe) => {
+                self.probe = Some(HealthProbe::new(to_probe));
                 Arrived::Probe
             }
         };
@@ -197,8 +197,9 @@ impl Stream {
     fn report_probes(&mut self) {
         let (Some(probe), Phase::Probing) = (&self.probe, self.phase) else { return };
         if let Some(report) = probe.report(self.filter.decider.router.config()) {
-            self.entry = Some(AccessLogEntry::new(RetryState::default(), Outcome::Success, 200));
-            self.reply = Some(Reply::ok(report));
+            let outcome = if report.status < 500 { Outcome::Success } else { Outcome::ServerError };
+            self.entry = Some(AccessLogEntry::new(RetryState::default(), outcome, report.status));
+            self.reply = Some(report);
             self.step(Event::ProbesDone);
         }
     }

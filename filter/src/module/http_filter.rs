@@ -9,6 +9,7 @@ use super::abi::{CONTINUE, EnvoyBuffer, EnvoyHeader, EnvoyPtr, STOP, VERSION, Ve
 use super::stream::ModuleStream;
 use super::{config, log, worker, workers};
 use crate::filter::read_config;
+use crate::health_probe::UPSTREAM_TIME;
 use crate::hostcalls::Action;
 
 /// What Envoy keeps of ours: a number, never 0.
@@ -169,10 +170,10 @@ pub unsafe extern "C" fn envoy_dynamic_module_on_http_filter_http_callout_done(
         false => unsafe { std::slice::from_raw_parts(headers, headers_size) },
     };
     // SAFETY: Envoy's headers are valid during the hook.
-    let mut texts = headers.iter().map(|header| unsafe { (header.name.bytes(), header.value.bytes()) });
-    let status = texts
-        .find(|(name, _)| *name == b":status")
-        .and_then(|(_, value)| std::str::from_utf8(value).ok()?.parse().ok());
+    let texts = || headers.iter().map(|header| unsafe { (header.name.bytes(), header.value.bytes()) });
+    let header = |wanted: &str| texts().find(|(name, _)| *name == wanted.as_bytes()).map(|(_, value)| value);
+    let status =
+        header(UPSTREAM_TIME).and_then(|_| std::str::from_utf8(header(":status")?).ok()?.parse().ok());
     if let Ok(token) = u32::try_from(id) {
         worker::on_probe_reply(number(stream), token, status);
     }

@@ -2,7 +2,7 @@
 //!
 //! | class | responses | the request goes | the deployment |
 //! |---|---|---|---|
-//! | `invalid_request` | 400, 413, 422 and every 4xx that is not below; an unknown model behind a wildcard | to the client | nothing |
+//! | `invalid_request` | 400, 413, 422 and every 4xx that is not below; an unknown model behind a wildcard | to the next `order`, a fallback or the client | nothing |
 //! | `unsupported_route` | 404, 405, 501 that name no model; a model that does not serve the operation; an unknown `anthropic-beta` | elsewhere | nothing |
 //! | `unknown_reference` | an unknown response, item, file, batch (400, 404) | elsewhere | nothing |
 //! | `invalid_deployment` | an unknown or retired model or deployment (400, 404, 410); 421; a redirect | elsewhere | cools at once |

@@ -96,6 +96,12 @@ impl ErrorClass {
         }
     }
 
+    /// Whether the deployments of the next `order` may serve the request. LiteLLM has fallbacks of their
+    /// own for the other errors.
+    pub fn may_step_up(self) -> bool {
+        !matches!(self, Self::ContextWindow | Self::ContentPolicy)
+    }
+
     /// Whether it counts as a failure of the deployment.
     pub fn is_counted(self) -> bool {
         matches!(

@@ -27,7 +27,9 @@ pub struct FailedGroup<'a> {
     pub requested: &'a str,
     /// What this stands for, if it is an alias; else the same.
     pub target: &'a str,
-    /// The groups that this leads to, as the file names them.
+    /// The group that this leads to, as the file names it.
+    pub label: Option<Arc<str>>,
+    /// The groups whose fallbacks it has, too, as the file names them.
     pub groups: Vec<Arc<str>>,
 }
 
@@ -165,7 +167,7 @@ mod tests {
     }
 
     fn failed<'a>(requested: &'a str, target: &'a str) -> FailedGroup<'a> {
-        FailedGroup { requested, target, groups: Vec::new() }
+        FailedGroup { requested, target, label: None, groups: Vec::new() }
     }
 
     /// Every place that a request for `first` sees where all of them fail.

@@ -146,6 +146,11 @@ impl Groups {
         if resolved.leaves_stars() { Err(Unresolved::Pattern) } else { Ok(resolved) }
     }
 
+    /// The deployments that a name leads to, also one with stars; none for an unknown name.
+    pub fn members(&self, name: &str) -> Vec<usize> {
+        self.look_up(name).map_or_else(|_| Vec::new(), |resolved| resolved.pool.members.clone())
+    }
+
     fn look_up<'n>(&'n self, requested: &'n str) -> Result<Resolved<'n>, Unresolved> {
         let whole = |pool: &Arc<Pool>, name| Resolved { pool: Arc::clone(pool), captures: Vec::new(), name };
         if !self.by_name.contains_key(requested)
@@ -186,7 +191,7 @@ impl Groups {
     }
 
     /// The names under which a model that could not be served has fallbacks: its own, and that of the
-    /// group behind it. Of a routing group, also that of the group that failed: after an attempt the
+    /// group behind it, except of an id and a litellm model. Of a routing group, also that of the group that failed: after an attempt the
     /// one of its deployment, else each of them.
     pub fn failed_group<'n>(
         &'n self,
@@ -195,9 +200,14 @@ impl Groups {
         attempted: Option<&Deployment>,
     ) -> FailedGroup<'n> {
         // A name that leads nowhere has no target either.
-        let Ok(Resolved { pool, name, .. }) = self.resolve(requested) else {
-            return FailedGroup { requested, target: requested, groups: Vec::new() };
+        let Ok(Resolved { pool, name, captures }) = self.resolve(requested) else {
+            return FailedGroup { requested, target: requested, label: None, groups: Vec::new() };
         };
+        let label = Some(Arc::clone(&pool.label));
+        // As in LiteLLM: clients use these names to pin a deployment.
+        if captures.is_empty() && *pool.label != *name {
+            return FailedGroup { requested, target: name, label, groups: Vec::new() };
+        }
         let mut groups = vec![Arc::clone(&pool.label)];
         let group = |index: &usize| config.deployments.get(*index).map(|deployment| &deployment.group);
         if pool.members.first().and_then(group) != Some(&pool.label) {
@@ -209,7 +219,7 @@ impl Groups {
                 }
             }
         }
-        FailedGroup { requested, target: name, groups }
+        FailedGroup { requested, target: name, label, groups }
     }
 
     /// Why no deployment behind a name can be served.

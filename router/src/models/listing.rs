@@ -10,6 +10,7 @@ use llm_balancer_config::{Config, Deployment, Member};
 
 use crate::http::json::quoted;
 use crate::http::route::query_value;
+use crate::models::pool::is_member;
 
 /// LiteLLM's constant, the time of OpenAI's first models.
 const CREATED: u32 = 1_677_610_602;
@@ -29,8 +30,9 @@ struct Listed<'c> {
     deployments: Vec<&'c Deployment>,
 }
 
-/// Visible aliases of groups, then groups, in file order, each name once. An alias of another
-/// alias, of itself or of nothing is left out: requests for it fail.
+/// Visible aliases of groups, then routing groups, then groups, in file order, each name once. An
+/// alias of another alias, of itself or of nothing is left out, and so is a routing group without
+/// members: requests for them fail.
 fn listed(config: &Config) -> Vec<Listed<'_>> {
     let mut seen = HashSet::new();
     let aliases = config.aliases.iter().filter(|alias| !alias.hidden);
@@ -40,7 +42,17 @@ fn listed(config: &Config) -> Vec<Listed<'_>> {
     for deployment in &config.deployments {
         by_group.entry(&deployment.group).or_default().push(deployment);
     }
+    let routing_groups = &config.router.routing_groups;
+    for group in routing_groups {
+        let members: Vec<_> = config.deployments.iter().filter(|one| is_member(group, one)).collect();
+        if !members.is_empty() {
+            // A model group goes before a routing group of the same name.
+            by_group.entry(&group.name).or_insert(members);
+        }
+    }
+    let routing_groups = routing_groups.iter().map(|group| (&*group.name, &*group.name));
     aliases
+        .chain(routing_groups)
         .chain(groups)
         .filter(|(name, _)| seen.insert(*name))
         .filter_map(|(name, group)| Some(Listed { name, deployments: by_group.get(group)?.clone() }))
@@ -76,16 +88,15 @@ fn model_entry(listed: &Listed<'_>) -> String {
 }
 
 /// `GET /v1/model/info`: every deployment under its group's name, then again under each visible
-/// alias.
-pub fn model_info(config: &Config, query: &str) -> String {
-    let wanted = query_value(query, "litellm_model_id");
+/// alias; or the one deployment with this id.
+pub fn model_info(config: &Config, id: Option<&str>) -> String {
     let own = config.deployments.iter().map(|deployment| (&*deployment.group, deployment));
     let aliased = config.aliases.iter().filter(|alias| !alias.hidden).flat_map(|alias| {
         let of_target = |deployment: &&Deployment| deployment.group == alias.target;
         config.deployments.iter().filter(of_target).map(|deployment| (&*alias.name, deployment))
     });
     // With an id, the deployment is listed once, under its own group.
-    let rows: Vec<String> = match wanted.as_deref() {
+    let rows: Vec<String> = match id {
         Some(id) => own.filter(|(_, deployment)| id == &*deployment.id).map(info_row).collect(),
         None => own.chain(aliased).map(info_row).collect(),
     };

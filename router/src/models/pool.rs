@@ -72,12 +72,14 @@ pub(super) fn pools(config: &Config, key: &dyn Fn(&Deployment) -> Option<Arc<str
     members.into_iter().map(|(name, members)| (name, Pool::new(config, members))).collect()
 }
 
-/// The deployments of all groups that a routing group names, except those with stars in their
-/// models: the routing group's name does not fill them.
+/// Whether a deployment is one of a routing group: of all groups that this names, except those with
+/// stars in their models, which the routing group's name does not fill.
+pub(super) fn is_member(group: &RoutingGroup, deployment: &Deployment) -> bool {
+    group.models.contains(&deployment.group) && !deployment.model.contains('*')
+}
+
 pub(super) fn routing_group(config: &Config, group: &RoutingGroup) -> (Arc<str>, Pool) {
-    let of_group = |(index, deployment): (usize, &Deployment)| {
-        (group.models.contains(&deployment.group) && !deployment.model.contains('*')).then_some(index)
-    };
+    let of_group = |(index, deployment): (usize, &Deployment)| is_member(group, deployment).then_some(index);
     let members: Vec<usize> = config.deployments.iter().enumerate().filter_map(of_group).collect();
     let priority = |index: &usize| {
         let of_group = &config.deployments.get(*index)?.group;
@@ -161,6 +163,13 @@ impl Pool {
     /// without one last.
     pub fn priority_at(&self, place: usize) -> i64 {
         self.priorities.as_ref().and_then(|priorities| priorities.get(place).copied()).unwrap_or(i64::MAX)
+    }
+
+    /// The first of several priority levels.
+    pub fn first_of_levels(&self) -> Option<i64> {
+        let levels = self.priorities.as_deref()?;
+        let first = *levels.iter().min()?;
+        levels.iter().any(|level| *level != first).then_some(first)
     }
 
     /// The members of the first priority level.

@@ -31,23 +31,28 @@ impl RequestOverrides {
         Ok(())
     }
 
-    /// The same with what the body sets, which goes before the headers. `value` returns a member of
-    /// the body by its name.
+    /// The same with what the body sets, where no header sets it: a proxy in front limits clients by
+    /// headers. `value` returns a member of the body by its name.
     ///
     /// # Errors
     /// A [`Refusal`] for a value that is no such number.
-    pub(super) fn with_body<'a>(mut self, value: impl Fn(&str) -> Option<&'a str>) -> Result<Self, Refusal> {
+    pub(super) fn with_body<'a>(self, value: impl Fn(&str) -> Option<&'a str>) -> Result<Self, Refusal> {
+        let mut body = Self::default();
         if let Some(text) = value("num_retries") {
-            self.num_retries = Some(count("num_retries", text)?);
+            body.num_retries = Some(count("num_retries", text)?);
         }
         for name in ["request_timeout", "timeout"] {
             if let Some(text) = value(name) {
-                self.timeout = seconds(name, text)?;
+                body.timeout = seconds(name, text)?;
             }
         }
         if let Some(text) = value("stream_timeout") {
-            self.stream_timeout = seconds("stream_timeout", text)?;
+            body.stream_timeout = seconds("stream_timeout", text)?;
         }
-        Ok(self)
+        Ok(Self {
+            num_retries: self.num_retries.or(body.num_retries),
+            timeout: self.timeout.or(body.timeout),
+            stream_timeout: self.stream_timeout.or(body.stream_timeout),
+        })
     }
 }

@@ -9,6 +9,7 @@ use crate::http::rewritten_body::RewrittenBody;
 use crate::request::parse::Request;
 use crate::request::references::Reference;
 use crate::telemetry::access_log::AccessLogEntry;
+use crate::upstream::health::ToProbe;
 use crate::upstream::usage::Usage;
 
 /// What to do with a request whose headers have arrived.
@@ -19,7 +20,7 @@ pub enum Arrival {
     /// Answer. Probes of liveness and readiness have no access-log entry.
     Reply(Reply, Option<Box<AccessLogEntry>>),
     /// Send a health probe to these deployments, and answer with the results.
-    Probe(Vec<usize>),
+    Probe(ToProbe),
 }
 
 /// What to do with a request whose body is complete.

@@ -237,6 +237,11 @@ impl GroupRequest<'_> {
                 return None;
             }
         }
+        let may_step_up = error.class.may_step_up() && !self.parsed.routing.disable_fallbacks;
+        if let Some(first) = resolved.pool.first_of_levels().filter(|_| may_step_up) {
+            retry_state.step_above(first);
+            return None;
+        }
         let mut reply = self.reply(&Refusal::Mock(mock, self.parsed.model.to_string()), retry_state);
         reply.headers.extend(response_headers::of_group(&self.parsed.model, retry_state));
         Some(self.fall_back_or(reply, error.class, retry_state))

@@ -340,7 +340,7 @@ impl Router {
     ) -> Option<Target> {
         let target = retry_state.fallback_chain.next(&self.config.router, routing, failed, class)?;
         let to = self.label(&target.model);
-        self.metrics.borrow_mut().fallback(failed.groups.first(), to.as_ref());
+        self.metrics.borrow_mut().fallback(failed.label.as_ref(), to.as_ref());
         Some(target)
     }
 

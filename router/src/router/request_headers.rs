@@ -8,7 +8,7 @@ use crate::attempt::RetryState;
 use crate::http::auth;
 use crate::http::headers::Headers;
 use crate::http::reply::Reply;
-use crate::http::route::{ResponseRoute, Route, merge_slashes};
+use crate::http::route::{ResponseRoute, Route, merge_slashes, query_value};
 use crate::models::groups::Groups;
 use crate::models::listing;
 use crate::outcome::Outcome;
@@ -18,7 +18,7 @@ use crate::request::routing_params::AllowedParams;
 use crate::request::stored_response::StoredResponse;
 use crate::telemetry::access_log::AccessLogEntry;
 use crate::telemetry::explain;
-use crate::upstream::health;
+use crate::upstream::health::ToProbe;
 
 /// See [`Router::on_request_headers`].
 pub(super) fn on_request_headers(router: &Router, headers: &Headers, end_of_stream: bool) -> Arrival {
@@ -115,9 +115,9 @@ fn answered(config: &Config, groups: &Groups, route: Route<'_>, query: &str) -> 
             Ok(resolved) => listing::model(config, id, &resolved.pool.members),
             Err(_) => return Err(no_such_model(groups, id)),
         },
-        Route::ModelInfo => listing::model_info(config, query),
+        Route::ModelInfo => model_info(config, query)?,
         Route::ModelGroupInfo => listing::model_group_info(config, query),
-        Route::Health => return Ok(Arrival::Probe(health::to_probe(config, query))),
+        Route::Health => return Ok(Arrival::Probe(to_probe(config, groups, query)?)),
         Route::Liveliness => "\"I'm alive!\"".to_owned(),
         Route::Readiness | Route::Model(..) | Route::Response(..) | Route::Unknown => {
             r#"{"status":"healthy","db":"Not connected"}"#.to_owned()
@@ -126,6 +126,31 @@ fn answered(config: &Config, groups: &Groups, route: Route<'_>, query: &str) -> 
     let is_logged = !matches!(route, Route::Liveliness | Route::Readiness);
     let entry = || Box::new(AccessLogEntry::new(RetryState::default(), Outcome::Success, 200));
     Ok(Arrival::Reply(Reply::ok(body), is_logged.then(entry)))
+}
+
+/// As in LiteLLM, `model_id` goes before `model`.
+fn to_probe(config: &Config, groups: &Groups, query: &str) -> Result<ToProbe, Refusal> {
+    let (id, model) = (query_value(query, "model_id"), query_value(query, "model"));
+    let is_named = id.is_some() || model.is_some();
+    let deployments = match (id, model) {
+        (Some(id), _) => {
+            let place = config.deployments.iter().position(|deployment| *deployment.id == *id);
+            vec![place.ok_or_else(|| Refusal::NoSuchModel(id.into_owned()))?]
+        }
+        // A name that leads nowhere has no healthy deployment.
+        (None, Some(model)) => groups.members(&model),
+        (None, None) => (0..config.deployments.len()).collect(),
+    };
+    Ok(ToProbe { deployments, is_named })
+}
+
+fn model_info(config: &Config, query: &str) -> Result<String, Refusal> {
+    let id = query_value(query, "litellm_model_id");
+    let is_known = |id: &str| config.deployments.iter().any(|deployment| *deployment.id == *id);
+    match id.as_deref().is_none_or(is_known) {
+        true => Ok(listing::model_info(config, id.as_deref())),
+        false => Err(Refusal::Parameter("litellm_model_id".to_owned(), "the id of a deployment")),
+    }
 }
 
 fn no_such_model(groups: &Groups, id: &str) -> Refusal {

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::failed_attempt::FailedAttempt;
 use crate::attempt::{Attempt, RetryState};
+use crate::failure::AttemptError;
 use crate::failure::retry::{self, Allowance};
-use crate::failure::{AttemptError, RetryScope};
 use crate::select::SelectionRequest;
 use crate::select::eligible::{eligible, weighted};
 use crate::state::store::Moment;
@@ -19,7 +19,7 @@ pub(super) struct RetryOptions {
     untried: bool,
     /// One of those has not failed permanently.
     useful: bool,
-    /// There is one of a later `order`.
+    /// There is one of a later `order`, which is a fallback.
     next_order: bool,
 }
 
@@ -32,8 +32,10 @@ impl RetryOptions {
         let mut context = router.selection();
         let left = eligible(&mut context, &request, moment).unwrap_or_default();
         let mut left = weighted(&context, &request, left);
-        // Those of a later order follow when this order has had its retries.
-        left.retain(|index| pool.priority_of(*index) == own);
+        let has_fallbacks = !routing.disable_fallbacks;
+        // Those of a later order follow when this order has had its retries. Without fallbacks they are
+        // left where all of this one cool down.
+        left.retain(|index| !has_fallbacks || pool.priority_of(*index) == own);
         let any_but = |known: &[Arc<str>]| {
             left.iter().any(|index| router.deployment(*index).is_some_and(|d| !known.contains(&d.id)))
         };
@@ -43,13 +45,15 @@ impl RetryOptions {
             any: !left.is_empty(),
             untried: any_but(&retry_state.tried),
             useful: any_but(&retry_state.permanently_failed),
-            next_order: pool.priorities.is_some() && eligible(&mut context, &request, moment).is_ok(),
+            next_order: has_fallbacks
+                && pool.priorities.is_some()
+                && eligible(&mut context, &request, moment).is_ok(),
         }
     }
 
     /// Whether the deployments of the next `order` are to be tried.
     pub fn may_step_up(&self, error: &AttemptError) -> bool {
-        self.next_order && error.retry_scope() != RetryScope::FallbacksOnly
+        self.next_order && error.class.may_step_up()
     }
 
     /// The wait before the request is sent again within its group and `order`: none where a

@@ -7,7 +7,7 @@ use llm_balancer_config::{Config, Deployment, Wire};
 
 use crate::http::headers::Headers;
 use crate::http::json::quoted;
-use crate::http::route::query_value;
+use crate::http::reply::Reply;
 use crate::upstream::headers::{push_deployment_headers, push_version};
 use crate::upstream::paths;
 
@@ -30,14 +30,13 @@ impl ProbeResult {
     }
 }
 
-/// The deployments to probe: all, or those of `?model=`, a group's name or a litellm model.
-pub fn to_probe(config: &Config, query: &str) -> Vec<usize> {
-    let wanted = query_value(query, "model");
-    let is_wanted = |deployment: &Deployment| {
-        wanted.as_deref().is_none_or(|name| name == &*deployment.group || name == deployment.litellm_model)
-    };
-    let all = config.deployments.iter().enumerate();
-    all.filter(|(_, deployment)| is_wanted(deployment)).map(|(index, _)| index).collect()
+/// The deployments to probe.
+#[derive(Debug)]
+pub struct ToProbe {
+    /// Their indices in the configuration.
+    pub deployments: Vec<usize>,
+    /// Whether the client named them, by `model` or `model_id`.
+    pub is_named: bool,
 }
 
 /// The headers of the request that lists a deployment's models.
@@ -53,8 +52,8 @@ pub fn probe_headers(deployment: &Deployment) -> Headers {
     headers
 }
 
-/// The response body, in LiteLLM's shape.
-pub fn report(config: &Config, results: &[(usize, ProbeResult)]) -> String {
+/// The response, in LiteLLM's shape. A monitor that names a model reads its status alone.
+pub fn report(config: &Config, results: &[(usize, ProbeResult)], is_named: bool) -> Reply {
     let mut healthy = Vec::new();
     let mut unhealthy = Vec::new();
     for (index, result) in results {
@@ -62,13 +61,15 @@ pub fn report(config: &Config, results: &[(usize, ProbeResult)]) -> String {
         let entry = entry(deployment, *result);
         if result.is_healthy() { healthy.push(entry) } else { unhealthy.push(entry) }
     }
-    format!(
+    let status = if is_named && healthy.is_empty() { 503 } else { 200 };
+    let body = format!(
         r#"{{"healthy_endpoints":[{}],"unhealthy_endpoints":[{}],"healthy_count":{},"unhealthy_count":{}}}"#,
         healthy.join(","),
         unhealthy.join(","),
         healthy.len(),
         unhealthy.len()
-    )
+    );
+    Reply { status, ..Reply::ok(body) }
 }
 
 fn entry(deployment: &Deployment, result: ProbeResult) -> String {
@@ -110,6 +111,21 @@ mod tests {
             assert_eq!((header(":method"), header(":path")), ("GET", "/v1/models"), "{params}");
             let sent = (header("x-api-key"), header("authorization"), header("anthropic-version"));
             assert_eq!(sent, (key, bearer, version), "{params}");
+        }
+    }
+
+    #[test]
+    fn a_named_model_without_a_healthy_deployment_is_a_503() {
+        let yaml = "model_list:\n- model_name: g\n  litellm_params: {model: openai/m, api_key: k}\n";
+        let config = llm_balancer_config::read("config.yaml", yaml, &|_| None).config.unwrap();
+        let (ok, dead) = ((0, ProbeResult::Status(200)), (0, ProbeResult::NoResponse));
+        for (results, is_named, status) in [
+            ([ok, dead].as_slice(), true, 200),
+            (&[dead], true, 503),
+            (&[], true, 503),
+            (&[dead], false, 200),
+        ] {
+            assert_eq!(report(&config, results, is_named).status, status, "{results:?} {is_named}");
         }
     }
 

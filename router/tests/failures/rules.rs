@@ -99,7 +99,7 @@ pub const ATTEMPTS: [(&str, &str, Option<&str>, &str, usize); 12] = [
     (", num_retries: 4", "router_settings: {num_retries: 1}\n", None, r#""num_retries":0"#, 1),
     (", num_retries: 4", "", Some("1"), "", 2),
     ("", "router_settings: {num_retries: 3}\n", Some("0"), "", 1),
-    ("", "", Some("1"), r#""num_retries":2"#, 3),
+    ("", "", Some("1"), r#""num_retries":2"#, 2),
 ];
 
 /// The router_settings under which [`ATTEMPTS_BY_POLICY`] holds.

@@ -5,7 +5,8 @@ use wasm_bindgen_test::wasm_bindgen_test as story;
 use crate::common::{Answer, World};
 
 /// Groups of one deployment each, where `a` has room and the others one request per minute: a
-/// wildcard, `g` and `h`, which the routing group `both` has. `star` is an alias.
+/// wildcard, `g` and `h`, which the routing group `both` has. `star` and
+/// `litellm-model` are aliases.
 fn world(fallbacks: &str) -> World {
     let item = |name: &str, model: &str, id: &str, params: &str| {
         format!(
@@ -18,7 +19,7 @@ fn world(fallbacks: &str) -> World {
         + &item("a", "openai/of-a", "of-a", "");
     let groups = "[{group_name: both, models: [g, h], routing_strategy: simple-shuffle}]";
     let settings = format!(
-        "{{num_retries: 0, model_group_alias: {{star: mistral/x}}, routing_groups: {groups}, fallbacks: {fallbacks}}}"
+        "{{num_retries: 0, model_group_alias: {{star: mistral/x, litellm-model: openai/of-g}}, routing_groups: {groups}, fallbacks: {fallbacks}}}"
     );
     World::of(&format!("model_list:\n{items}router_settings: {settings}\n"))
 }
@@ -48,18 +49,27 @@ fn a_group_that_is_full_has_the_fallbacks_of_one_that_fails() {
         ("[{star: [a]}]", "star"),
         ("[{mistral/x: [a]}]", "star"),
         ("[{mistral/*: [a]}]", "star"),
-        // A deployment has those of its group, by its id and by its litellm model.
+        // An id and a litellm model have those of that name.
         ("[{of-g: [a]}]", "of-g"),
-        ("[{g: [a]}]", "of-g"),
+        ("[{'*': [a]}]", "of-g"),
         ("[{openai/of-g: [a]}]", "openai/of-g"),
-        ("[{g: [a]}]", "openai/of-g"),
+        ("[{of-g: [a]}]", "openai/of-g"),
+        ("[{'*': [a]}]", "openai/of-g"),
+        ("[{litellm-model: [a]}]", "litellm-model"),
         // A routing group has those of its name.
         ("[{both: [a]}]", "both"),
         ("[{'*': [a]}]", "both"),
     ] {
         assert_eq!(falls_back(fallbacks, model), [true, true], "{model} with {fallbacks}");
     }
-    for (fallbacks, model) in [("[{h: [a]}]", "g"), ("[{h: [a]}]", "of-g"), ("[{g: [a]}]", "mistral/x")] {
+    for (fallbacks, model) in [
+        ("[{h: [a]}]", "g"),
+        ("[{g: [a]}]", "mistral/x"),
+        // Clients pin a deployment by these names.
+        ("[{g: [a]}]", "of-g"),
+        ("[{g: [a]}]", "openai/of-g"),
+        ("[{g: [a]}]", "litellm-model"),
+    ] {
         assert_eq!(falls_back(fallbacks, model), [false, false], "{model} with {fallbacks}");
     }
 }

@@ -1,6 +1,6 @@
-//! Stories of requests that fall back to another group, or to the next `order` of their own.
+//! Stories of requests that fall back to another group.
 
-use crate::common::{Answer, ClientResponse, World, group, items};
+use crate::common::{Answer, ClientResponse, World};
 use wasm_bindgen_test::wasm_bindgen_test as story;
 
 /// One deployment `at-..` for each group, and further router_settings.
@@ -231,73 +231,6 @@ fn mock_errors_fall_back_like_real_ones_without_a_call() {
     }
     let response = world(&["g"], "").chat("g", r#""mock_testing_fallbacks":true"#, |_| Answer::Ok);
     assert_eq!((response.status, response.called.len()), (500, 0));
-}
-
-/// A group of two orders.
-fn ordered(settings: &str) -> World {
-    let yaml = group(&["first"], ", order: 1") + &items(&["second"], ", order: 2") + settings;
-    World::of(&yaml)
-}
-
-#[story(unsupported = test)]
-fn the_next_order_serves_as_soon_as_the_first_has_failed_and_counts_as_a_fallback() {
-    for answer in
-        [Answer::Status(500), Answer::Status(404), Answer::Status(429), Answer::TimedOut, Answer::Reset]
-    {
-        let mut world = ordered("router_settings: {num_retries: 2}\n");
-        let response = world.chat("g", "", |id| if id == "second" { Answer::Ok } else { answer });
-        assert_eq!(response.called, ["first", "second"], "{answer:?}");
-        assert!(response.waits.iter().all(|wait| *wait == 0.0), "{:?}", response.waits);
-        assert_eq!(response.header("x-litellm-attempted-fallbacks"), Some("1"));
-    }
-    let mut world = ordered("router_settings: {num_retries: 2}\n");
-    assert_eq!(world.chat("g", "", |_| Answer::Ok).called, ["first"]);
-    let response = world.chat("g", "", |_| Answer::Status(400));
-    assert_eq!(response.called, ["first"], "an error of the request is not retried elsewhere");
-}
-
-#[story(unsupported = test)]
-fn every_deployment_of_an_order_is_tried_once_before_the_next_order() {
-    let yaml = group(&["a", "b", "c"], ", order: 1")
-        + &items(&["d"], ", order: 2")
-        + &items(&["e", "f"], ", order: 3");
-    let settings = "router_settings: {num_retries: 3, disable_cooldowns: true}\n";
-    let mut world = World::of(&(yaml.clone() + settings));
-    for _ in 0..20 {
-        let response = world.chat("g", "", |_| Answer::Status(500));
-        let called = response.called.join(" ");
-        let mut first: Vec<&str> = called.split(' ').take(3).collect();
-        first.sort_unstable();
-        assert_eq!(first, ["a", "b", "c"], "{called}");
-        assert_eq!(&response.called[3], "d", "{called}");
-        // Behind the last order there is nothing else, so its retries wait.
-        assert_eq!(response.called.len(), 8, "{called}");
-        assert!(response.called[4..].iter().all(|id| id == "e" || id == "f"), "{called}");
-    }
-    let response = World::of(&(yaml + "router_settings: {num_retries: 1}\n"))
-        .chat("g", "", |id| if id == "d" { Answer::Ok } else { Answer::Status(500) });
-    assert_eq!(response.called.len(), 3, "two of the first order, then the next: {:?}", response.called);
-}
-
-#[story(unsupported = test)]
-fn the_next_order_serves_at_once_while_the_first_cools_down() {
-    let mut world = ordered("");
-    world.chat("first", "", |_| Answer::Status(401));
-    let response = world.chat("g", "", |_| Answer::Ok);
-    assert_eq!(
-        (response.called.join(" ").as_str(), response.header("x-litellm-attempted-fallbacks")),
-        ("second", Some("0"))
-    );
-}
-
-#[story(unsupported = test)]
-fn orders_come_before_fallbacks() {
-    let yaml = "- model_name: a\n  litellm_params: {model: openai/m, api_base: 'http://a.test/v1', api_key: k}\n  model_info: {id: a}\n";
-    let mut world =
-        ordered(&(yaml.to_owned() + "router_settings: {num_retries: 0, fallbacks: [{g: [a]}]}\n"));
-    let response = world.chat("g", "", |id| if id == "a" { Answer::Ok } else { Answer::Status(500) });
-    assert_eq!(response.called, ["first", "second", "a"]);
-    assert_eq!(response.header("x-litellm-attempted-fallbacks"), Some("2"));
 }
 
 #[story(unsupported = test)]

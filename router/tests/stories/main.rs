@@ -52,6 +52,7 @@ mod fallback_names;
 #[cfg(not(target_family = "wasm"))]
 mod full_groups;
 #[cfg(not(target_family = "wasm"))]
+mod orders;
 mod paths;
 #[cfg(not(target_family = "wasm"))]
 mod properties;

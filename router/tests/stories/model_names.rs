@@ -213,6 +213,39 @@ fn listings_have_the_names_that_are_served() {
     }
 }
 
+#[story(unsupported = test)]
+fn routing_groups_are_listed_after_the_aliases() {
+    let item = |name: &str, model: &str, rpm: u32| {
+        format!("- {{model_name: '{name}', litellm_params: {{model: '{model}', api_key: k, rpm: {rpm}}}}}\n")
+    };
+    let models =
+        [item("one", "openai/1", 3), item("two", "mistral/2", 4), item("w/*", "openai/*", 5)].concat();
+    let world = World::of(&format!(
+        "model_list:
+{}router_settings:
+  model_group_alias: {{alias: one, of-both: both, of-starred: starred}}
+  routing_groups:
+  - {{group_name: both, models: [one, two], routing_strategy: least-busy}}
+  - {{group_name: best, models: [one, two], routing_strategy: priority, model_priorities: {{one: 1, two: 2}}}}
+  - {{group_name: starred, models: ['w/*'], routing_strategy: least-busy}}
+",
+        models
+    ));
+    let listing = |path: &str| -> serde_json::Value { serde_json::from_str(&world.get(path).body).unwrap() };
+    let column = |path: &str, key: &str| -> Vec<String> {
+        let rows = listing(path)["data"].as_array().unwrap().clone();
+        rows.iter().map(|row| row[key].as_str().unwrap().to_owned()).collect()
+    };
+    let expected = ["alias", "of-both", "both", "best", "one", "two"];
+    assert_eq!(column("/v1/models", "id"), expected);
+    assert_eq!(column("/model_group/info", "model_group")[..6], expected);
+    let both = listing("/model_group/info?model_group=both");
+    assert_eq!(both["data"][0]["rpm"], 7, "the limits of all members together");
+    assert_eq!(both["data"][0]["providers"], serde_json::json!(["openai", "mistral"]));
+    // As in LiteLLM, which lists each deployment once, and again under its aliases.
+    assert!(!column("/model/info", "model_name").contains(&"both".to_owned()));
+}
+
 const SKIPPING: &str = "
 model_list:
 - {model_name: claude, litellm_params: {model: bedrock/anthropic.claude-v2}, model_info: {id: on-bedrock}}

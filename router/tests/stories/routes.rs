@@ -169,3 +169,53 @@ fn no_body_is_awaited_of_an_upgrade_a_tunnel_or_a_length_above_the_limit() {
         assert_eq!(llm_balancer_router::sends_body(&headers.into_iter().collect(), 10), awaited, "{name}");
     }
 }
+
+const NAMED: &str = "
+model_list:
+- {model_name: g, litellm_params: {model: openai/one, api_base: 'http://a.test/v1', api_key: k}, model_info: {id: a}}
+- {model_name: g, litellm_params: {model: openai/two, api_base: 'http://b.test/v1', api_key: k}, model_info: {id: b}}
+- {model_name: 'w/*', litellm_params: {model: 'openai/*', api_base: 'http://w.test/v1', api_key: k}, model_info: {id: w}}
+router_settings:
+  model_group_alias: {alias: g, hidden: {model: g, hidden: true}, chain: alias}
+  routing_groups: [{group_name: both, models: [g], routing_strategy: least-busy}]
+";
+
+#[story(unsupported = test)]
+fn health_probes_what_a_request_for_the_name_may_reach() {
+    let world = World::of(NAMED);
+    for (query, expected) in [
+        ("", [0, 1, 2].as_slice()),
+        ("?model=", &[0, 1, 2]),
+        ("?model=g", &[0, 1]),
+        ("?model=alias", &[0, 1]),
+        ("?model=hidden", &[0, 1]),
+        ("?model=both", &[0, 1]),
+        ("?model=b", &[1]),
+        ("?model=openai/two", &[1]),
+        ("?model=openai%2Ftwo", &[1]),
+        ("?model=w/x", &[2]),
+        ("?model=w/*", &[2]),
+        ("?model=chain", &[]),
+        ("?model=nowhere", &[]),
+        ("?model_id=b", &[1]),
+        ("?model=nowhere&model_id=a", &[0]),
+    ] {
+        let probe = world.to_probe(&format!("/health{query}"));
+        assert_eq!(probe.deployments, expected, "{query}");
+        assert_eq!(probe.is_named, !matches!(query, "" | "?model="), "{query}");
+    }
+    for query in ["model_id=nowhere", "model_id=nowhere&model=g", "model_id=g"] {
+        assert_eq!(world.get(&format!("/health?{query}")).status, 404, "{query}");
+    }
+}
+
+#[story(unsupported = test)]
+fn model_info_of_an_unknown_id_is_refused() {
+    let world = World::of(NAMED);
+    for path in ["/model/info", "/v1/model/info"] {
+        assert_eq!(world.get(&format!("{path}?litellm_model_id=a")).status, 200);
+        let reply = world.get(&format!("{path}?litellm_model_id=nowhere"));
+        assert_eq!(reply.status, 400);
+        assert!(reply.body.contains("'litellm_model_id' must be the id of a deployment"), "{}", reply.body);
+    }
+}

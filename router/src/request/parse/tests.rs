@@ -15,13 +15,23 @@ fn chat() -> Request {
 }
 
 #[test]
-fn the_body_goes_before_the_headers() {
+fn a_proxy_in_front_limits_what_a_body_may_set() {
     let chat = chat();
-    let parsed = chat.parsed(br#"{"model":"g","messages":[],"num_retries":5.0,"stream":true}"#).unwrap();
+    let body =
+        br#"{"model":"g","messages":[],"num_retries":5.0,"timeout":60,"stream_timeout":7,"stream":true}"#;
+    let parsed = chat.parsed(body).unwrap();
     assert_eq!(parsed.model, "g");
-    assert_eq!(parsed.overrides.num_retries, Some(5));
+    assert_eq!(parsed.overrides.num_retries, Some(1));
     assert_eq!(parsed.overrides.timeout, Some(Duration::from_millis(500)));
+    assert_eq!(parsed.overrides.stream_timeout, Some(Duration::from_secs(7)), "no header sets it");
     assert!(parsed.stream);
+    let other_name = br#"{"model":"g","messages":[],"request_timeout":60}"#;
+    assert_eq!(chat.parsed(other_name).unwrap().overrides.timeout, Some(Duration::from_millis(500)));
+    let stream = request("/v1/embeddings", &[("x-litellm-stream-timeout", "2")]).unwrap();
+    let parsed = stream.parsed(br#"{"model":"g","stream_timeout":7,"timeout":3,"num_retries":4}"#).unwrap();
+    assert_eq!(parsed.overrides.stream_timeout, Some(Duration::from_secs(2)));
+    let (retries, timeout) = (parsed.overrides.num_retries, parsed.overrides.timeout);
+    assert_eq!((retries, timeout), (Some(4), Some(Duration::from_secs(3))));
 }
 
 #[test]

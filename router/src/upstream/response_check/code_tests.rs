@@ -2,7 +2,7 @@
 
 use super::tests::{checked, failed};
 use super::{CheckResult, FalseSuccess};
-use crate::failure::{Added, ErrorClass, ProviderError, classify};
+use crate::failure::{ErrorClass, ProviderError, classify};
 
 /// Of the Responses API, from OpenAI's own list and from Codex, and of others.
 const CODES: [(&str, u16, ErrorClass); 39] = [
@@ -81,7 +81,7 @@ fn the_status_and_the_class_of_an_error_follow_from_one_code() {
                 has_retry_after: false,
                 is_wildcard: false,
                 model: "",
-                added: Added::default(),
+                adds_stream_options: false,
             };
             assert_eq!(classify(&error).class, class, "{form}");
         }

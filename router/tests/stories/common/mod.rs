@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use llm_balancer_config::read;
+use llm_balancer_router::health::ToProbe;
 use llm_balancer_router::testing::Record;
 use llm_balancer_router::{
     Arrival, Attempt, Change, Moment, Reply, ResponseSummary, Router, SplitMix, Step, Store, StreamEnd, Usage,
@@ -84,6 +85,15 @@ impl World {
         let headers = [(":method", "GET"), (":path", path)].into_iter().collect();
         match self.router.on_request_headers(&headers, true) {
             Arrival::Reply(reply, _) => reply,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// What a GET request for `/health` probes.
+    pub fn to_probe(&self, path: &str) -> ToProbe {
+        let headers = [(":method", "GET"), (":path", path)].into_iter().collect();
+        match self.router.on_request_headers(&headers, true) {
+            Arrival::Probe(probe) => probe,
             other => panic!("{other:?}"),
         }
     }

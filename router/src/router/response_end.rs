@@ -16,6 +16,7 @@ use crate::state::record::Record;
 use crate::state::store::Moment;
 use crate::state::time::millis;
 use crate::telemetry::access_log::AccessLogEntry;
+use crate::upstream::final_event::FinalEvent;
 
 /// Bytes of an answer from which its silence may be the client's. A client that does not read
 /// fills Envoy's buffer towards it, and then Envoy reads no more of the provider, which the filter
@@ -30,6 +31,8 @@ pub(super) fn on_response_end(
     mut summary: ResponseSummary,
     moment: &Moment<'_>,
 ) -> AccessLogEntry {
+    summary.end = summary.end_of_answer();
+    let ended_at = summary.ended_at(moment.now);
     let error = attempt.response_error.or_else(|| summary.end.error(attempt.is_client_timeout));
     if attempt.response_error.is_some() {
         // Nothing follows an error, and clients disconnect at one.
@@ -47,10 +50,11 @@ pub(super) fn on_response_end(
     let outcome = summary.end.outcome();
     let result = AttemptResult { outcome, status: summary.status, class: error.map(|error| error.class) };
     let mut retry_state = std::mem::take(&mut attempt.retry_state);
-    router.end_attempt(&attempt, &mut retry_state, result, moment.now);
-    count(router, &attempt, &summary, retry_state.started_at, moment.now);
+    router.end_attempt(&attempt, &mut retry_state, result, ended_at);
+    count(router, &attempt, &summary, retry_state.started_at, ended_at);
     AccessLogEntry {
         usage: summary.usage,
+        ended_at: Some(ended_at),
         first_byte: retry_state.started_at.and_then(|start| summary.first_byte_after(start)),
         ..AccessLogEntry::new(retry_state, outcome, summary.status)
     }
@@ -172,13 +176,26 @@ pub(super) fn measure(
         return;
     }
     match summary.usage.map(|usage| usage.completion).filter(|tokens| *tokens > 0) {
-        Some(tokens) => update(Metric::Each, since_send(now) / tokens as f32),
+        Some(tokens) => update(Metric::Each, since_send(summary.ended_at(now)) / tokens as f32),
         None if attempt.stream => {}
         None => update(Metric::Whole, since_send(now)),
     }
 }
 
 impl ResponseSummary {
+    /// How the answer ended: its final event comes before what happens to the connections.
+    fn end_of_answer(&self) -> StreamEnd {
+        match self.final_event {
+            FinalEvent::At(_) => StreamEnd::Complete,
+            FinalEvent::Unknown => self.end,
+        }
+    }
+
+    /// When the answer ended, by the time at which the connections did.
+    fn ended_at(&self, now: Duration) -> Duration {
+        if let FinalEvent::At(time) = self.final_event { time.min(now) } else { now }
+    }
+
     /// Milliseconds from a time to the first byte.
     fn first_byte_after(&self, time: Duration) -> Option<u64> {
         self.first_byte.map(|first_byte| millis(first_byte.saturating_sub(time)))

@@ -148,7 +148,11 @@ impl ResponseScan {
 
     /// What is known of the answer at its end.
     pub(crate) fn summary(&self, end: StreamEnd) -> ResponseSummary {
-        let final_event = self.ended_at.map_or(FinalEvent::Unknown, FinalEvent::At);
+        let final_event = match self.ended_at {
+            Some(time) => FinalEvent::At(time),
+            None if self.final_event.is_missing(self.route, &self.usage) => FinalEvent::Missing,
+            None => FinalEvent::Unknown,
+        };
         let usage = self.usage.usage();
         ResponseSummary { status: self.status, first_byte: self.first_byte, usage, end, final_event }
     }

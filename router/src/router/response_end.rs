@@ -24,6 +24,9 @@ use crate::upstream::final_event::FinalEvent;
 /// the defaults are 64 KiB per stream of HTTP/2 and 1 MiB per connection.
 const SMALLEST_BUFFER: u64 = 32 * 1024;
 
+/// The detail of an attempt whose stream lacks its end.
+const CUT: &str = "the stream ends in the middle of the answer";
+
 /// See [`Router::on_response_end`].
 pub(super) fn on_response_end(
     router: &Router,
@@ -31,6 +34,9 @@ pub(super) fn on_response_end(
     mut summary: ResponseSummary,
     moment: &Moment<'_>,
 ) -> AccessLogEntry {
+    if summary.is_cut() {
+        attempt.detail = Some(CUT.to_owned());
+    }
     summary.end = summary.end_of_answer();
     let ended_at = summary.ended_at(moment.now);
     let error = attempt.response_error.or_else(|| summary.end.error(attempt.is_client_timeout));
@@ -183,11 +189,17 @@ pub(super) fn measure(
 }
 
 impl ResponseSummary {
+    /// Whether the provider ended it in good order, and in the middle of the answer.
+    fn is_cut(&self) -> bool {
+        (self.end, self.final_event) == (StreamEnd::Complete, FinalEvent::Missing)
+    }
+
     /// How the answer ended: its final event comes before what happens to the connections.
     fn end_of_answer(&self) -> StreamEnd {
         match self.final_event {
             FinalEvent::At(_) => StreamEnd::Complete,
-            FinalEvent::Unknown => self.end,
+            _ if self.is_cut() => StreamEnd::Interrupted,
+            _ => self.end,
         }
     }
 

@@ -1,18 +1,20 @@
 //! The event that ends an answer. Its connection shows the end late, or wrongly: OpenAI's client for
-//! Python leaves at `data: [DONE]`, and some servers keep the response open behind it or break it off.
+//! Python leaves at `data: [DONE]`, some servers keep the response open behind it or break it off,
+//! and others end a stream in good order in the middle of an answer.
 //!
-//! | route | final event |
-//! |---|---|
-//! | `/chat/completions`, `/completions` | `data: [DONE]` |
-//! | `/messages` | `message_stop` |
-//! | `/responses` | `response.completed`, `response.incomplete` |
-//! | others | any of these, or `.. .done` of sound and its text |
+//! | route | final event | without it, an answer is complete |
+//! |---|---|---|
+//! | `/chat/completions`, `/completions` | `data: [DONE]` | with a `finish_reason`, or with a usage |
+//! | `/messages` | `message_stop` | with a `stop_reason` |
+//! | `/responses` | `response.completed`, `response.incomplete` | with a usage |
+//! | others | any of these, `transcript.text.done`, `speech.audio.done` | always |
 //!
-//! Only the tail of the stream is kept and read, so a chunk costs a look at its last lines.
+//! Only the tail of the stream is kept and read, so a chunk costs a look at its last lines. What
+//! the tail does not show is not held against an answer.
 
 use std::time::Duration;
 
-use memchr::memrchr2;
+use memchr::{memmem, memrchr2};
 
 use super::usage::UsageScanner;
 
@@ -30,11 +32,13 @@ const FINAL: [&[u8]; 5] = [
 /// What is known of the final event of a response.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum FinalEvent {
-    /// Nothing: it has not come, or the response is no stream.
+    /// Nothing: the response is no stream, or one of another format, or its end is not kept.
     #[default]
     Unknown,
     /// It came at this time, since the Unix epoch.
     At(Duration),
+    /// There is output, and nothing that ends it.
+    Missing,
 }
 
 /// Finds the final event in a stream that arrives in chunks.
@@ -59,6 +63,31 @@ impl FinalEventScan {
         self.tail.extend_from_slice(chunk.get(from..).unwrap_or_default());
         self.is_found = ends_in_final_event(route, &self.tail, usage);
         self.is_found
+    }
+
+    /// Whether a stream that has ended has output, and nothing that ends it.
+    pub fn is_missing(&self, route: &str, usage: &UsageScanner) -> bool {
+        let has = |word: &[u8]| memmem::find(&self.tail, word).is_some();
+        let shows_output = match route {
+            "/chat/completions" | "/completions" => {
+                has(b"\"choices\"") && !self.has_text("\"finish_reason\"") && usage.usage().is_none()
+            }
+            // Its first event has a usage.
+            "/messages" => has(b"content_block_") && !self.has_text("\"stop_reason\""),
+            "/responses" => has(b"\"response.") && usage.usage().is_none(),
+            _ => false,
+        };
+        // Comments may be behind the final event.
+        shows_output && !self.is_found && !has(DONE) && !FINAL.into_iter().any(has)
+    }
+
+    /// Whether a member of this name, in quotes, has a text for a value.
+    fn has_text(&self, name: &str) -> bool {
+        memmem::find_iter(&self.tail, name).any(|at| {
+            let value = self.tail.get(at.saturating_add(name.len())..).unwrap_or_default();
+            let value = value.trim_ascii_start().strip_prefix(b":").unwrap_or_default();
+            value.trim_ascii_start().starts_with(b"\"")
+        })
     }
 }
 
@@ -107,14 +136,14 @@ mod tests {
     const MESSAGE_DELTA: &str = "event: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\"},\"usage\":{\"output_tokens\":3}}\n\n";
     const TEXT_DELTA: &str = "event: response.output_text.delta\ndata: {\"type\":\"response.output_text.delta\",\"delta\":\"hi\"}\n\n";
 
-    /// In how many chunks the final event was found.
-    fn scanned<'a>(route: &str, chunks: impl IntoIterator<Item = &'a [u8]>) -> usize {
+    /// In how many chunks the final event was found, and whether it is missing at the end.
+    fn scanned<'a>(route: &str, chunks: impl IntoIterator<Item = &'a [u8]>) -> (usize, bool) {
         let (mut scan, mut usage) = (FinalEventScan::default(), UsageScanner::new());
         let found = chunks.into_iter().filter(|chunk| {
             usage.feed(chunk);
             scan.feed(route, chunk, &usage)
         });
-        found.count()
+        (found.count(), scan.is_missing(route, &usage))
     }
 
     fn long_response(usage: &str) -> String {
@@ -147,13 +176,14 @@ mod tests {
         ] {
             let stream = [before, last].concat();
             let bytes = stream.as_bytes();
-            assert_eq!(scanned(route, [bytes]), 1, "{stream}");
-            assert_eq!(scanned(route, bytes.chunks(1)), 1, "byte by byte: {stream}");
+            assert_eq!(scanned(route, [bytes]), (1, false), "{stream}");
+            assert_eq!(scanned(route, bytes.chunks(1)), (1, false), "byte by byte: {stream}");
             for cut in (0..bytes.len()).step_by(bytes.len() / 200 + 1) {
                 let (one, two) = bytes.split_at(cut);
-                assert_eq!(scanned(route, [one, two]), 1, "{cut}: {stream}");
+                assert_eq!(scanned(route, [one, two]), (1, false), "{cut}: {stream}");
             }
-            assert_eq!(scanned(route, [bytes, b": bye\n\n"]), 1, "{stream}");
+            assert_eq!(scanned(route, [bytes, b": bye\n\n"]), (1, false), "{stream}");
+            assert!(!scanned(route, [[&stream, ": bye\n\n"].concat().as_bytes()]).1, "{stream}");
         }
     }
 
@@ -175,8 +205,55 @@ mod tests {
             ),
             ("/responses", "data: {\"type\":\"response.completed_x\"}\n\n".to_owned()),
         ] {
-            assert_eq!(scanned(route, [stream.as_bytes()]), 0, "{stream}");
-            assert_eq!(scanned(route, stream.as_bytes().chunks(1)), 0, "{stream}");
+            assert_eq!(scanned(route, [stream.as_bytes()]).0, 0, "{stream}");
+            assert_eq!(scanned(route, stream.as_bytes().chunks(1)).0, 0, "{stream}");
+        }
+    }
+
+    #[test]
+    fn a_stream_that_ends_in_mid_answer_lacks_its_final_event() {
+        for (route, stream) in [
+            (CHAT, OUTPUT.repeat(20)),
+            (CHAT, [OUTPUT, "data: {\"choices\":[{\"del"].concat()),
+            (CHAT, [OUTPUT, "data: {\"choices\":[{\"finish_reason\":"].concat()),
+            (
+                CHAT,
+                "data: {\"choices\":[{\"delta\":{\"content\":\"\\\"finish_reason\\\":\\\"stop\\\"\"}}]}\n\n"
+                    .to_owned(),
+            ),
+            ("/completions", "data: {\"choices\":[{\"text\":\"hi\"}],\"usage\":null}\n\n".to_owned()),
+            ("/messages", BLOCK.to_owned()),
+            ("/responses", TEXT_DELTA.repeat(20)),
+        ] {
+            for size in [1, 100, stream.len()] {
+                assert_eq!(scanned(route, stream.as_bytes().chunks(size)), (0, true), "{size} {stream}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_reason_a_usage_and_a_stream_of_another_format_are_an_end() {
+        let usage = "data: {\"choices\":[],\"usage\":{\"total_tokens\":3}}\n\n";
+        for (route, stream) in [
+            (CHAT, [OUTPUT, STOP].concat()),
+            (CHAT, [OUTPUT, STOP, ": bye\n\n"].concat()),
+            (CHAT, [OUTPUT, usage].concat()),
+            (CHAT, "data: {\"another\":\"format\"}\n\n".to_owned()),
+            // What is in front of this text is not kept.
+            (
+                CHAT,
+                format!(
+                    "data: {{\"choices\":[{{\"finish_reason\":\"stop\",\"text\":\"{}\"}}]}}\n\n",
+                    "x".repeat(9000)
+                ),
+            ),
+            ("/messages", [BLOCK, MESSAGE_DELTA].concat()),
+            ("/responses", long_response("null")),
+            ("/images/generations", TEXT_DELTA.to_owned()),
+        ] {
+            for size in [1, 100, stream.len()] {
+                assert!(!scanned(route, stream.as_bytes().chunks(size)).1, "{size} {stream}");
+            }
         }
     }
 

@@ -1,5 +1,5 @@
 //! Stories of streams whose final event says something else about the answer than their connections:
-//! clients that leave at it, and providers that do not end behind it.
+//! clients that leave at it, providers that do not end behind it, and such that end without it.
 
 use llm_balancer_router::{Change, StreamEnd};
 use serde_json::json;
@@ -64,6 +64,8 @@ const INCOMPLETE_RESPONSE: Case = Case {
 };
 
 const CASES: [Case; 5] = [CHAT, COMPLETION, MESSAGES, RESPONSE, INCOMPLETE_RESPONSE];
+
+const USAGE_ALONE: &[&str] = &["data: {\"choices\":[{\"delta\":{\"content\":\"hi\"}}]}\n\n", CHAT.answer[2]];
 
 /// A client that leaves, a provider that breaks off, and one that keeps the connection open.
 const ENDS: [StreamEnd; 3] =
@@ -153,5 +155,39 @@ fn an_answer_that_breaks_off_before_its_final_event_is_not_complete() {
             send(&mut world, &case, Answer::Stream(start, end));
             assert_eq!(world.lines[0]["outcome"], outcome, "{}", case.path);
         }
+    }
+}
+
+#[story(unsupported = test)]
+fn a_stream_that_ends_in_good_order_in_mid_answer_is_a_failure_of_its_deployment() {
+    for (case, chunks) in [(CHAT, 1), (MESSAGES, 2), (RESPONSE, 1)] {
+        let start = &case.answer[..chunks];
+        let mut world = world(&case, "");
+        send(&mut world, &case, Answer::Stream(start, StreamEnd::Complete));
+        let line = &world.lines[0];
+        let attempt = &line["attempts"][0];
+        assert_eq!((&line["outcome"], &attempt["class"]), (&"stream_interrupted".into(), &"server".into()));
+        assert_eq!(attempt["detail"], "the stream ends in the middle of the answer", "{line}");
+        (0..40).for_each(|_| drop(send(&mut world, &case, Answer::Stream(start, StreamEnd::Complete))));
+        assert_eq!(send(&mut world, &case, Answer::Ok).status, 429, "{}: both cool down", case.path);
+    }
+}
+
+#[story(unsupported = test)]
+fn a_reason_or_a_usage_ends_an_answer_as_well() {
+    for (case, chunks) in [
+        (CHAT, &CHAT.answer[..2]),
+        (CHAT, &CHAT.answer[..3]),
+        (CHAT, USAGE_ALONE),
+        (COMPLETION, &COMPLETION.answer[..1]),
+        (MESSAGES, &MESSAGES.answer[..3]),
+        (
+            RESPONSE,
+            &["data: {\"type\":\"response.done\",\"response\":{\"usage\":{\"output_tokens\":1}}}\n\n"],
+        ),
+    ] {
+        let mut world = world(&case, "");
+        send(&mut world, &case, Answer::Stream(chunks, StreamEnd::Complete));
+        assert_eq!(world.lines[0]["outcome"], "success", "{chunks:?}");
     }
 }

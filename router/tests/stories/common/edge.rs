@@ -173,7 +173,8 @@ impl World {
                 found = FinalEvent::At(self.now);
             }
         }
-        (usage.usage(), found)
+        let is_missing = scan.is_missing(route, &usage);
+        (usage.usage(), if is_missing { FinalEvent::Missing } else { found })
     }
 
     fn find_error(&self, attempt: &mut Attempt, event: &str) {

@@ -61,12 +61,26 @@ fn counts_are_read_as_providers_write_them() {
         (r#"{"completion_tokens":2,"total_tokens":6}"#, usage(0, 2, 6)),
         (r#"{"prompt_tokens":1e3,"completion_tokens":null}"#, usage(1000, 0, 1000)),
         (r#"{"prompt_tokens":0,"completion_tokens":-1,"total_tokens":null}"#, usage(0, 0, 0)),
-        (r#"{"prompt_tokens":1e300,"completion_tokens":1}"#, usage(u64::MAX, 1, u64::MAX)),
+        (r#"{"prompt_tokens":4294967295,"completion_tokens":1}"#, usage(4_294_967_295, 1, 4_294_967_296)),
         (r#"{"type":"duration","seconds":3}"#, None),
         (r#"{"prompt_tokens":"5"}"#, None),
         ("{}", None),
         ("[{\"prompt_tokens\":5}]", None),
         ("null", None),
+    ] {
+        assert_eq!(scan([format!(r#"{{"usage":{object}}}"#).as_bytes()]), expected, "{object}");
+    }
+}
+
+#[test]
+fn a_count_that_no_model_reaches_is_none() {
+    for (object, expected) in [
+        (r#"{"prompt_tokens":"10","completion_tokens":-5,"total_tokens":1e30}"#, None),
+        (r#"{"total_tokens":18446744073709551615}"#, None),
+        (r#"{"prompt_tokens":3,"completion_tokens":18446744073709551615}"#, usage(3, 0, 3)),
+        (r#"{"prompt_tokens":1e300,"completion_tokens":1}"#, usage(0, 1, 1)),
+        (r#"{"prompt_tokens":3,"completion_tokens":4,"total_tokens":4294967296}"#, usage(3, 4, 7)),
+        (r#"{"input_tokens":3,"cache_read_input_tokens":1e30,"output_tokens":4}"#, usage(3, 4, 7)),
     ] {
         assert_eq!(scan([format!(r#"{{"usage":{object}}}"#).as_bytes()]), expected, "{object}");
     }

@@ -12,6 +12,7 @@ pub struct Answer {
     pub(crate) body: Body,
     pub(crate) before_headers: Duration,
     pub(crate) between_pieces: Duration,
+    pub(crate) before_end: Duration,
     pub(crate) end: End,
     pub(crate) usage: Usage,
     /// If this deployment's connection has carried a request before, it breaks in this way instead.
@@ -101,6 +102,7 @@ impl Answer {
             body,
             before_headers: none,
             between_pieces: none,
+            before_end: none,
             end: End::Whole,
             usage: Usage { prompt: 5, completion: 7 },
             on_kept_connections: None,
@@ -146,6 +148,12 @@ impl Answer {
     /// This long before each piece of the body.
     pub fn every(mut self, gap: Duration) -> Self {
         self.between_pieces = gap;
+        self
+    }
+
+    /// The last chunk, which ends a chunked body, only this long after the last piece.
+    pub fn end_after(mut self, delay: Duration) -> Self {
+        self.before_end = delay;
         self
     }
 

@@ -129,6 +129,9 @@ pub(crate) async fn perform<W: Wire>(
     if let End::AfterPieces(_, how) = answer.end {
         return end(wire, how).await;
     }
+    if !stays(wire, answer.before_end).await {
+        return Ok(Performed::Abandoned);
+    }
     if chunked {
         wire.write_all(b"0\r\n\r\n").await?;
     }

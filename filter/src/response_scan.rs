@@ -7,7 +7,8 @@ use llm_balancer_router::response_check::{
     BodyFormat, CheckResult, FalseSuccess, HeldResponse, LateCheck, check, error_event,
 };
 use llm_balancer_router::{
-    Attempt, Filtered, Reference, ReferenceScan, ResponseSummary, StreamEnd, UsageEventFilter, UsageScanner,
+    Attempt, Filtered, FinalEvent, FinalEventScan, Reference, ReferenceScan, ResponseSummary, StreamEnd,
+    UsageEventFilter, UsageScanner,
 };
 
 use crate::hostcalls::{self, BufferType, MapType};
@@ -27,6 +28,9 @@ pub(crate) struct ResponseScan {
     form: BodyFormat,
     late: LateCheck,
     usage: UsageScanner,
+    final_event: FinalEventScan,
+    /// When the final event came, since the Unix epoch.
+    ended_at: Option<Duration>,
     filters_usage_event: bool,
     usage_event_filter: Option<UsageEventFilter>,
     references: Option<Box<ReferenceScan>>,
@@ -39,6 +43,8 @@ impl ResponseScan {
             status,
             route: attempt.route,
             usage: UsageScanner::new(),
+            final_event: FinalEventScan::default(),
+            ended_at: None,
             filters_usage_event: attempt.injected_usage.is_some_and(|usage| !usage.is_for_client),
             usage_event_filter: None,
             references: attempt.reference_scan.take(),
@@ -111,7 +117,13 @@ impl ResponseScan {
         {
             return Some(found);
         }
-        if self.form == BodyFormat::EventStream { error_event(self.route, chunk) } else { None }
+        if self.form != BodyFormat::EventStream {
+            return None;
+        }
+        if self.final_event.feed(self.route, chunk, &self.usage) {
+            self.ended_at = Some(hostcalls::now());
+        }
+        error_event(self.route, chunk)
     }
 
     /// Goes on checking behind blanks that have passed.
@@ -136,6 +148,12 @@ impl ResponseScan {
 
     /// What is known of the answer at its end.
     pub(crate) fn summary(&self, end: StreamEnd) -> ResponseSummary {
-        ResponseSummary { status: self.status, first_byte: self.first_byte, usage: self.usage.usage(), end }
+        let final_event = match self.ended_at {
+            Some(time) => FinalEvent::At(time),
+            None if self.final_event.is_missing(self.route, &self.usage) => FinalEvent::Missing,
+            None => FinalEvent::Unknown,
+        };
+        let usage = self.usage.usage();
+        ResponseSummary { status: self.status, first_byte: self.first_byte, usage, end, final_event }
     }
 }

@@ -172,6 +172,56 @@ def async_models(mark):
     return []
 
 
+# Streams of which the last chunk comes late
+
+
+WITH_USAGE = {"stream": True, "stream_options": {"include_usage": True}}
+
+
+def text_of(chunks):
+    return "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
+
+
+@feature("ends")
+def chats_to_the_end(mark):
+    def chat():
+        return list(client().chat.completions.create(model="lingering", messages=says(mark), **WITH_USAGE))
+
+    return [who(text_of(chat())) for _ in range(5)]
+
+
+@feature("ends")
+def async_chats_to_the_end(mark):
+    async def chats():
+        async with asynchronous() as one:
+            for _ in range(5):
+                events = await one.chat.completions.create(model="lingering", messages=says(mark), **WITH_USAGE)
+                yield text_of([event async for event in events])
+
+    async def served():
+        return [who(text) async for text in chats()]
+
+    return asyncio.run(served())
+
+
+@feature("ends")
+def completions_to_the_end(mark):
+    def text():
+        events = client().completions.create(model="lingering", prompt=mark, **WITH_USAGE)
+        return "".join(event.choices[0].text for event in events if event.choices)
+
+    return [who(text()) for _ in range(5)]
+
+
+@feature("ends")
+def responses_to_the_end(mark):
+    def last():
+        *_, event = client().responses.create(model="lingering", input=mark, stream=True)
+        return event.response.output_text
+
+    return [who(last()) for _ in range(5)]
+
+
 # Tools
 
 

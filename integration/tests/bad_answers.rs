@@ -233,7 +233,7 @@ async fn an_error_behind_blank_lines_that_had_to_pass_is_no_success() {
 #[tokio::test]
 async fn ordinary_answers_and_odd_ones_pass_as_they_are() {
     let mut world = World::group(&["paris"], "num_retries: 0, disable_cooldowns: true").await;
-    let event = "data: {\"choices\":[{\"delta\":{}}]}\n\n";
+    let event = "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
     let gzip: &[u8] = b"\x1f\x8b\x08\0\0\0\0\0\0\x03\xabV\x02\0";
     for (what, answer, body) in [
         (

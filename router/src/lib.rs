@@ -59,6 +59,7 @@ pub use state::store::{Moment, Store, Version};
 pub use telemetry::access_log::AccessLogEntry;
 pub use telemetry::families::{FAMILIES, Family, FamilyKind, family_of};
 pub use telemetry::metrics::{Change, series};
+pub use upstream::final_event::{FinalEvent, FinalEventScan};
 pub use upstream::usage::{Usage, UsageScanner};
 pub use upstream::usage_event_filter::{Filtered, UsageEventFilter};
 pub use upstream::{health, response_check};

@@ -1,6 +1,8 @@
 //! OpenAI's client for Python.
 
-use crate::session::{Scripts, Seen, assert_errors, assert_features};
+use serde_json::json;
+
+use crate::session::{Scripts, Seen, assert_errors, assert_features, world};
 
 async fn run(group: &str) -> Vec<Seen> {
     Scripts::python("client_openai.py", "python").run(group).await
@@ -45,6 +47,26 @@ async fn openais_asynchronous_python_client_chats_and_streams() {
             ("async_models", &[]),
         ],
     );
+}
+
+/// It closes its connection at `data: [DONE]`, before the last chunk has come.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn openais_python_client_leaves_its_streams_at_their_end_and_they_are_successes() {
+    let world = world().await;
+    let seen = Scripts::python("client_openai.py", "python").run_in(&world, "ends").await;
+    assert_features(
+        &seen,
+        &[
+            ("chats_to_the_end", CHAT),
+            ("async_chats_to_the_end", CHAT),
+            ("completions_to_the_end", &["/completions"]),
+            ("responses_to_the_end", RESPONSES),
+        ],
+    );
+    for line in world.logged(40).await {
+        assert_eq!(line["outcome"], "success", "{line}");
+        assert_eq!(line["tokens"], json!({"prompt": 5, "completion": 7}), "{line}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

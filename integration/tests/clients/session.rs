@@ -56,7 +56,11 @@ impl Scripts {
     /// Runs one group of features against a balancer of its own. Panics where the script fails, and
     /// where the provider saw anything else than the script did.
     pub async fn run(&self, group: &str) -> Vec<Seen> {
-        let world = world().await;
+        self.run_in(&world().await, group).await
+    }
+
+    /// The same against this balancer.
+    pub async fn run_in(&self, world: &World, group: &str) -> Vec<Seen> {
         if group == "errors" {
             // A limit is among them, and the minute should not turn.
             minute::with_room_for(Duration::from_secs(15)).await;
@@ -90,9 +94,10 @@ impl Scripts {
 /// other groups have a deployment of each; those of Anthropic's are named for it.
 ///
 /// `gpt` has paris and virginia; `narrow` serves one request a minute; `later` says 429 every other
-/// time; `slow` takes its time for each event.
-async fn world() -> World {
-    let alone = ["narrow", "later", "hanging", "slow"].into_iter().chain(FAILING.map(|(name, _)| name));
+/// time; `slow` takes its time for each event; `lingering` ends its answers late.
+pub async fn world() -> World {
+    let alone =
+        ["narrow", "later", "hanging", "slow", "lingering"].into_iter().chain(FAILING.map(|(name, _)| name));
     let alone: String = alone.map(of_both_apis).collect();
     let world = World::new(&format!(
         "model_list:\n{}{}{}{}{alone}router_settings: {{num_retries: 0, timeout: 5, disable_cooldowns: true}}\ngeneral_settings: {{master_key: {KEY}}}\n",
@@ -111,6 +116,7 @@ async fn world() -> World {
         }
         always("hanging", Answer::ok().hang());
         always("slow", Answer::ok().every(Duration::from_millis(300)));
+        always("lingering", Answer::ok().end_after(Duration::from_millis(20)));
         world.provider.script(&format!("later{end}"), turns.iter().cycle().take(8).cloned());
     }
     world

@@ -7,7 +7,7 @@ use fake_provider::vllm::Micros;
 use llm_balancer_config::read;
 use llm_balancer_router::testing::Memory;
 use llm_balancer_router::{
-    Arrival, Attempt, Headers, Moment, Random, ResponseSummary, Router, SplitMix, Step, StreamEnd, Usage,
+    Arrival, Attempt, Headers, Moment, Random, ResponseSummary, Router, SplitMix, Step, Usage,
 };
 
 use crate::replay::{DEPLOYMENTS, Policy, Requests};
@@ -92,7 +92,7 @@ impl Policy for Ours {
             status: 200,
             first_byte: Some(time(first)),
             usage: Some(Usage { prompt: 0, completion, total: completion }),
-            end: StreamEnd::Complete,
+            ..ResponseSummary::default()
         };
         let moment = Moment { now: time(now), random: &mut self.random, store: &self.store };
         drop(self.workers[place].on_response_end(attempt, ended, &moment));

@@ -8,7 +8,7 @@ use llm_balancer_config::Config;
 use llm_balancer_router::testing::Memory;
 use llm_balancer_router::{
     Amount, Arrival, Attempt, Call, Headers, Membership, Moment, ResponseSummary, RetryState, Router,
-    SplitMix, Step, StreamEnd,
+    SplitMix, Step,
 };
 
 const BODY: &[u8] = br#"{"model":"g","messages":[{"role":"user","content":"hi"}]}"#;
@@ -71,8 +71,7 @@ impl Instance {
 
     /// A request has ended.
     pub fn serve(&mut self, attempt: Attempt, now: Duration) {
-        let ended =
-            ResponseSummary { status: 200, first_byte: Some(now), usage: None, end: StreamEnd::Complete };
+        let ended = ResponseSummary { status: 200, first_byte: Some(now), ..ResponseSummary::default() };
         let moment = Moment { now, random: &mut self.random, store: &self.store };
         drop(self.router.on_response_end(attempt, ended, &moment));
     }

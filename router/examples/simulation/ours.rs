@@ -88,7 +88,7 @@ impl Balancer for Ours {
             status: 200,
             first_byte: Some(time(first)),
             usage,
-            end: llm_balancer_router::StreamEnd::Complete,
+            ..ResponseSummary::default()
         };
         let moment = Moment { now: time(now), random: &mut self.random, store: &self.store };
         drop(self.workers[place].on_response_end(attempt, ended, &moment));

@@ -9,6 +9,7 @@ use crate::http::rewritten_body::RewrittenBody;
 use crate::request::parse::Request;
 use crate::request::references::Reference;
 use crate::telemetry::access_log::AccessLogEntry;
+use crate::upstream::final_event::FinalEvent;
 use crate::upstream::usage::Usage;
 
 /// What to do with a request whose headers have arrived.
@@ -112,8 +113,10 @@ pub struct ResponseSummary {
     pub first_byte: Option<Duration>,
     /// The tokens that the response reports.
     pub usage: Option<Usage>,
-    /// How it ended.
+    /// How its connections ended.
     pub end: StreamEnd,
+    /// What its events say about its end.
+    pub final_event: FinalEvent,
 }
 
 /// How a response ended.

@@ -16,12 +16,16 @@ use crate::state::record::Record;
 use crate::state::store::Moment;
 use crate::state::time::millis;
 use crate::telemetry::access_log::AccessLogEntry;
+use crate::upstream::final_event::FinalEvent;
 
 /// Bytes of an answer from which its silence may be the client's. A client that does not read
 /// fills Envoy's buffer towards it, and then Envoy reads no more of the provider, which the filter
 /// cannot tell from a provider that is silent. Envoy's documentation recommends 32 KiB for an edge;
 /// the defaults are 64 KiB per stream of HTTP/2 and 1 MiB per connection.
 const SMALLEST_BUFFER: u64 = 32 * 1024;
+
+/// The detail of an attempt whose stream lacks its end.
+const CUT: &str = "the stream ends in the middle of the answer";
 
 /// See [`Router::on_response_end`].
 pub(super) fn on_response_end(
@@ -30,6 +34,11 @@ pub(super) fn on_response_end(
     mut summary: ResponseSummary,
     moment: &Moment<'_>,
 ) -> AccessLogEntry {
+    if summary.is_cut() {
+        attempt.detail = Some(CUT.to_owned());
+    }
+    summary.end = summary.end_of_answer();
+    let ended_at = summary.ended_at(moment.now);
     let error = attempt.response_error.or_else(|| summary.end.error(attempt.is_client_timeout));
     if attempt.response_error.is_some() {
         // Nothing follows an error, and clients disconnect at one.
@@ -47,10 +56,11 @@ pub(super) fn on_response_end(
     let outcome = summary.end.outcome();
     let result = AttemptResult { outcome, status: summary.status, class: error.map(|error| error.class) };
     let mut retry_state = std::mem::take(&mut attempt.retry_state);
-    router.end_attempt(&attempt, &mut retry_state, result, moment.now);
-    count(router, &attempt, &summary, retry_state.started_at, moment.now);
+    router.end_attempt(&attempt, &mut retry_state, result, ended_at);
+    count(router, &attempt, &summary, retry_state.started_at, ended_at);
     AccessLogEntry {
         usage: summary.usage,
+        ended_at: Some(ended_at),
         first_byte: retry_state.started_at.and_then(|start| summary.first_byte_after(start)),
         ..AccessLogEntry::new(retry_state, outcome, summary.status)
     }
@@ -172,13 +182,32 @@ pub(super) fn measure(
         return;
     }
     match summary.usage.map(|usage| usage.completion).filter(|tokens| *tokens > 0) {
-        Some(tokens) => update(Metric::Each, since_send(now) / tokens as f32),
+        Some(tokens) => update(Metric::Each, since_send(summary.ended_at(now)) / tokens as f32),
         None if attempt.stream => {}
         None => update(Metric::Whole, since_send(now)),
     }
 }
 
 impl ResponseSummary {
+    /// Whether the provider ended it in good order, and in the middle of the answer.
+    fn is_cut(&self) -> bool {
+        (self.end, self.final_event) == (StreamEnd::Complete, FinalEvent::Missing)
+    }
+
+    /// How the answer ended: its final event comes before what happens to the connections.
+    fn end_of_answer(&self) -> StreamEnd {
+        match self.final_event {
+            FinalEvent::At(_) => StreamEnd::Complete,
+            _ if self.is_cut() => StreamEnd::Interrupted,
+            _ => self.end,
+        }
+    }
+
+    /// When the answer ended, by the time at which the connections did.
+    fn ended_at(&self, now: Duration) -> Duration {
+        if let FinalEvent::At(time) = self.final_event { time.min(now) } else { now }
+    }
+
     /// Milliseconds from a time to the first byte.
     fn first_byte_after(&self, time: Duration) -> Option<u64> {
         self.first_byte.map(|first_byte| millis(first_byte.saturating_sub(time)))

@@ -37,13 +37,15 @@ pub struct AccessLogEntry {
     pub(crate) usage: Option<Usage>,
     /// From the arrival of the complete request to the first byte of the answer, in milliseconds.
     pub(crate) first_byte: Option<u64>,
+    /// When the answer ended, where that is not now.
+    pub(crate) ended_at: Option<Duration>,
 }
 
 impl AccessLogEntry {
     /// A request that ended in this state. `status` is the client's; 0 where it did not wait for an
     /// answer.
     pub fn new(retry_state: RetryState, outcome: Outcome, status: u16) -> Self {
-        Self { retry_state, outcome, status, reason: None, usage: None, first_byte: None }
+        Self { retry_state, outcome, status, reason: None, usage: None, first_byte: None, ended_at: None }
     }
 
     /// A request that was refused, for a reason of [`Refusal::reason`].
@@ -117,7 +119,8 @@ impl Serialize for Line<'_> {
         }
         serialize_some(&mut line, "tokens", entry.usage.map(Tokens))?;
         serialize_some(&mut line, "first_byte_ms", entry.first_byte)?;
-        let duration = state.started_at.map(|started_at| millis(now.saturating_sub(started_at)));
+        let ended_at = entry.ended_at.unwrap_or(*now);
+        let duration = state.started_at.map(|started_at| millis(ended_at.saturating_sub(started_at)));
         serialize_some(&mut line, "duration_ms", duration)?;
         line.end()
     }

@@ -1,6 +1,7 @@
 //! The provider's side: the request that a deployment gets, and what is read of its response.
 
 pub mod body;
+pub mod final_event;
 pub mod headers;
 pub mod health;
 mod params;

@@ -33,6 +33,7 @@ mod routes;
 mod shared_state;
 mod single_hop;
 mod strategies;
+mod stream_ends;
 mod stream_errors;
 mod system_prompts;
 mod telemetry;

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use llm_balancer_config::max_edge_retries;
 use llm_balancer_router::{
-    AccessLogEntry, Arrival, Attempt, ErrorResponse, Failure, Headers, Moment, Request, ResponseSummary,
-    RetryState, Sending, Step, StreamEnd, Usage, Verdict, response_check,
+    AccessLogEntry, Arrival, Attempt, ErrorResponse, Failure, FinalEvent, FinalEventScan, Headers, Moment,
+    Request, ResponseSummary, RetryState, Sending, Step, StreamEnd, Usage, UsageScanner, Verdict,
+    response_check,
 };
 
 use super::{Answer, ClientResponse, Sent, World};
@@ -100,7 +101,13 @@ impl World {
     fn answered(&mut self, mut attempt: Attempt, answer: Answer, response: &mut ClientResponse) -> Next {
         let usage = |prompt, completion| Some(Usage { prompt, completion, total: prompt + completion });
         let provider = |status, retry_after| Failure::Provider { status, retry_after };
+        let mut final_event = FinalEvent::Unknown;
         let (after, usage, end) = match answer {
+            Answer::Stream(chunks, end) => {
+                let usage;
+                (usage, final_event) = self.scan(attempt.route, chunks);
+                (100, usage, end)
+            }
             Answer::Ok => (0, None, StreamEnd::Complete),
             Answer::Body(body) => {
                 let scan = attempt.reference_scan.as_mut();
@@ -151,8 +158,23 @@ impl World {
         response.status = 200;
         self.now += Duration::from_millis(after);
         let moment = Moment { now: self.now, random: &mut self.random, store: &*self.store };
-        let summary = ResponseSummary { status: 200, first_byte: Some(self.now), usage, end };
+        let summary = ResponseSummary { status: 200, first_byte: Some(self.now), usage, end, final_event };
         Next::End(Box::new(self.router.on_response_end(attempt, summary, &moment)))
+    }
+
+    /// As the filter scans a stream.
+    fn scan(&mut self, route: &str, chunks: &[&str]) -> (Option<Usage>, FinalEvent) {
+        let (mut usage, mut scan, mut found) =
+            (UsageScanner::new(), FinalEventScan::default(), FinalEvent::Unknown);
+        for chunk in chunks {
+            self.now += Duration::from_millis(10);
+            usage.feed(chunk.as_bytes());
+            if scan.feed(route, chunk.as_bytes(), &usage) {
+                found = FinalEvent::At(self.now);
+            }
+        }
+        let is_missing = scan.is_missing(route, &usage);
+        (usage.usage(), if is_missing { FinalEvent::Missing } else { found })
     }
 
     fn find_error(&self, attempt: &mut Attempt, event: &str) {

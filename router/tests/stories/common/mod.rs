@@ -107,7 +107,13 @@ impl World {
     pub fn end(&mut self, attempt: Attempt, tokens: Option<u64>) {
         let usage = tokens.map(|total| Usage { prompt: 0, completion: total, total });
         let end = StreamEnd::Complete;
-        let summary = ResponseSummary { status: 200, first_byte: Some(self.now), usage, end };
+        let summary = ResponseSummary {
+            status: 200,
+            first_byte: Some(self.now),
+            usage,
+            end,
+            ..ResponseSummary::default()
+        };
         let moment = Moment { now: self.now, random: &mut self.random, store: &*self.store };
         drop(self.router.on_response_end(attempt, summary, &moment));
     }

@@ -42,6 +42,8 @@ pub enum Answer {
     Interrupted,
     /// The response reports this many prompt and completion tokens, and then ends early.
     UsedSoFar(u64, u64, StreamEnd),
+    /// A stream of these chunks, one each ten milliseconds, whose connections end 100 ms later.
+    Stream(&'static [&'static str], StreamEnd),
 }
 
 /// What the client gets, and how the request came to it.

@@ -220,7 +220,13 @@ impl Simulation {
         store: &dyn Store,
     ) {
         let usage = tokens.map(|total| Usage { prompt: 0, completion: total, total });
-        let ended = ResponseSummary { status: 200, first_byte: Some(self.now()), usage, end };
+        let ended = ResponseSummary {
+            status: 200,
+            first_byte: Some(self.now()),
+            usage,
+            end,
+            ..ResponseSummary::default()
+        };
         let moment = Moment { now: self.now(), random: &mut worker.random, store };
         // Before its end, a response may report less than it takes.
         let at_least = if end == StreamEnd::Complete { 0 } else { attempt.ticket.reserved };

@@ -131,6 +131,11 @@ impl UsageScanner {
         self.json.found().map(Counts::usage)
     }
 
+    /// Whether it is a JSON document so far, and lacks its end.
+    pub fn is_unfinished_document(&self) -> bool {
+        matches!(self.format, Format::Document) && self.json.is_unfinished()
+    }
+
     /// Reads the next chunk.
     pub fn feed(&mut self, chunk: &[u8]) {
         if let Format::Unknown(splitter) = &mut self.format {

@@ -229,3 +229,29 @@ fn a_megabyte_costs_little() {
         println!("{what}: {:.0} MB/s", answer.len() as f64 * 100.0 / 1e6 / seconds);
     }
 }
+
+#[test]
+fn a_document_is_unfinished_until_its_last_bracket() {
+    let is_unfinished = |text: &[u8]| {
+        let mut scanner = UsageScanner::new();
+        text.chunks(3).for_each(|chunk| scanner.feed(chunk));
+        scanner.is_unfinished_document()
+    };
+    for end in 1..CHAT.len() {
+        assert!(is_unfinished(&CHAT.as_bytes()[..end]), "{end}");
+    }
+    for text in [
+        CHAT,
+        EVENTS,
+        "data: {\"choices\":[{",
+        "",
+        "  ",
+        "[1, 2] ",
+        "{\"a\":1}\n{\"a\":2}\n",
+        "plain text [",
+        // Not JSON, as from servers that do not escape line breaks.
+        "{\"text\":\"one\ntwo [ three\"}",
+    ] {
+        assert!(!is_unfinished(text.as_bytes()), "{text}");
+    }
+}

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use llm_balancer_router::response_check::{
-    BodyFormat, CheckResult, FalseSuccess, HeldResponse, LateCheck, check, error_event,
+    BodyFormat, CheckResult, FalseSuccess, HeldResponse, LateCheck, check, error_event, is_json,
 };
 use llm_balancer_router::{
     Attempt, Filtered, FinalEvent, FinalEventScan, Reference, ReferenceScan, ResponseSummary, StreamEnd,
@@ -148,9 +148,15 @@ impl ResponseScan {
 
     /// What is known of the answer at its end.
     pub(crate) fn summary(&self, end: StreamEnd) -> ResponseSummary {
+        let header = |name: &str| hostcalls::header(MapType::HttpResponseHeaders, name);
+        // The headers are there as long as the response is, and are looked up only if it is cut off.
+        let is_cut_document =
+            || end == StreamEnd::Complete && self.usage.is_unfinished_document() && is_json(&header);
         let final_event = match self.ended_at {
             Some(time) => FinalEvent::At(time),
-            None if self.final_event.is_missing(self.route, &self.usage) => FinalEvent::Missing,
+            None if self.final_event.is_missing(self.route, &self.usage) || is_cut_document() => {
+                FinalEvent::Missing
+            }
             None => FinalEvent::Unknown,
         };
         let usage = self.usage.usage();

@@ -24,8 +24,8 @@ use crate::upstream::final_event::FinalEvent;
 /// the defaults are 64 KiB per stream of HTTP/2 and 1 MiB per connection.
 const SMALLEST_BUFFER: u64 = 32 * 1024;
 
-/// The detail of an attempt whose stream lacks its end.
-const CUT: &str = "the stream ends in the middle of the answer";
+/// The detail of an attempt whose response lacks its end.
+const CUT: &str = "the response ends in the middle of the answer";
 
 /// See [`Router::on_response_end`].
 pub(super) fn on_response_end(

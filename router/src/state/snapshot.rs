@@ -105,14 +105,12 @@ impl Snapshot {
     }
 
     /// Tokens that a request is expected to use: its prompt, and for each answer the expected
-    /// length or the longest allowed.
+    /// length or the longest allowed. The answers count for half of the tpm at most: otherwise one
+    /// long answer would close a small deployment to the short ones that would make it expect less.
     fn expected_tokens(&self, estimate: &TokenEstimate) -> u64 {
-        estimate.prompt.saturating_add(self.completion_tokens(estimate))
-    }
-
-    fn completion_tokens(&self, estimate: &TokenEstimate) -> u64 {
         let longest = estimate.lengths.or(&self.lengths).longest().unwrap_or(u64::MAX);
-        self.expected.min(longest).saturating_mul(estimate.answers)
+        let completion = self.expected.min(longest).saturating_mul(estimate.answers);
+        estimate.prompt.saturating_add(completion.min(self.tpm / 2))
     }
 
     /// Tokens that a request reserves here. One that needs more than the tpm of every deployment
@@ -120,14 +118,12 @@ impl Snapshot {
     /// more than this one's tpm, so that it is not admitted here.
     pub fn tokens(&self, estimate: &TokenEstimate, is_oversized: bool) -> u64 {
         let tokens = self.expected_tokens(estimate);
-        if !is_oversized && self.is_too_small(estimate) { tokens } else { tokens.min(self.tpm) }
+        if is_oversized { tokens.min(self.tpm) } else { tokens }
     }
 
-    /// Whether a request would not fit into an empty minute. The expected answer counts for half of
-    /// the tpm at most: otherwise a few long answers would close a small deployment for good.
+    /// Whether a request would not fit into an empty minute.
     pub fn is_too_small(&self, estimate: &TokenEstimate) -> bool {
-        let completion = self.completion_tokens(estimate).min(self.tpm / 2);
-        estimate.prompt.saturating_add(completion) > self.tpm
+        self.expected_tokens(estimate) > self.tpm
     }
 
     /// Requests in flight from all instances.

@@ -37,7 +37,7 @@ pub enum FinalEvent {
     Unknown,
     /// It came at this time, since the Unix epoch.
     At(Duration),
-    /// There is output, and nothing that ends it.
+    /// There is output, and nothing that ends it; or a JSON document that is cut off.
     Missing,
 }
 

@@ -100,21 +100,22 @@ fn unused_tokens_are_given_back_in_the_minute_of_the_request_alone() {
         (world.begin("g", r#""max_tokens":49"#).unwrap(), world.begin("g", r#""max_tokens":49"#).unwrap());
     world.wait(60.0);
     world.end(small, Some(1));
-    world.end(large, Some(80));
-    // 30 more than expected count now, and the 49 that were not needed then do not.
-    assert!(world.begin("g", r#""max_tokens":70"#).is_err());
-    assert!(world.begin("g", r#""max_tokens":69"#).is_ok());
+    world.end(large, Some(110));
+    // 60 more than expected count now, and the 49 that were not needed then do not.
+    assert!(world.begin("g", r#""max_tokens":40"#).is_err());
+    assert!(world.begin("g", r#""max_tokens":39"#).is_ok());
 }
 
 #[story(unsupported = test)]
 fn a_request_larger_than_a_minute_takes_a_whole_one() {
     let mut world = World::of(&group(&["paris"], ", tpm: 100"));
-    let attempt = world.begin("g", r#""max_tokens":5000"#).unwrap();
+    let large = format!(r#""messages":["{}"],"max_tokens":5000"#, "x".repeat(300));
+    let attempt = world.begin("g", &large).unwrap();
     assert!(world.begin("g", r#""max_tokens":1"#).is_err());
     world.end(attempt, Some(10));
     assert!(world.begin("g", r#""max_tokens":1"#).is_ok());
     world.wait(60.0);
-    assert!(world.begin("g", r#""max_tokens":5000"#).is_ok());
+    assert!(world.begin("g", &large).is_ok());
 }
 
 #[story(unsupported = test)]

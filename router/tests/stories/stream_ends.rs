@@ -167,7 +167,7 @@ fn a_stream_that_ends_in_good_order_in_mid_answer_is_a_failure_of_its_deployment
         let line = &world.lines[0];
         let attempt = &line["attempts"][0];
         assert_eq!((&line["outcome"], &attempt["class"]), (&"stream_interrupted".into(), &"server".into()));
-        assert_eq!(attempt["detail"], "the stream ends in the middle of the answer", "{line}");
+        assert_eq!(attempt["detail"], "the response ends in the middle of the answer", "{line}");
         (0..40).for_each(|_| drop(send(&mut world, &case, Answer::Stream(start, StreamEnd::Complete))));
         assert_eq!(send(&mut world, &case, Answer::Ok).status, 429, "{}: both cool down", case.path);
     }
@@ -189,5 +189,37 @@ fn a_reason_or_a_usage_ends_an_answer_as_well() {
         let mut world = world(&case, "");
         send(&mut world, &case, Answer::Stream(chunks, StreamEnd::Complete));
         assert_eq!(world.lines[0]["outcome"], "success", "{chunks:?}");
+    }
+}
+
+const DOCUMENT: &[&str] = &[
+    "{\"choices\":[{\"message\":{\"content\":\"hi\"},\"finish_reason\":\"stop\"}],",
+    "\"usage\":{\"prompt_tokens\":11,\"completion_tokens\":7}",
+];
+
+#[story(unsupported = test)]
+fn a_plain_answer_that_is_cut_off_is_a_failure_of_its_deployment() {
+    let mut world = world(&CHAT, ", tpm: 100000");
+    send(&mut world, &CHAT, Answer::Stream(DOCUMENT, StreamEnd::Complete));
+    let line = &world.lines[0];
+    let attempt = &line["attempts"][0];
+    assert_eq!((&line["outcome"], &attempt["class"]), (&"stream_interrupted".into(), &"server".into()));
+    assert_eq!(attempt["detail"], "the response ends in the middle of the answer", "{line}");
+    (0..40).for_each(|_| drop(send(&mut world, &CHAT, Answer::Stream(DOCUMENT, StreamEnd::Complete))));
+    assert_eq!(send(&mut world, &CHAT, Answer::Ok).status, 429, "both cool down");
+}
+
+#[story(unsupported = test)]
+fn a_plain_answer_is_a_success_at_its_last_byte() {
+    let whole = [DOCUMENT[0], DOCUMENT[1], "}\n"];
+    for (chunks, end, outcome) in [
+        (&whole[..], StreamEnd::Complete, "success"),
+        (&whole[..2], StreamEnd::ClientDisconnected, "client_disconnected"),
+        (&whole[..2], StreamEnd::TimedOut { passed: 500 }, "timeout"),
+    ] {
+        let mut world = world(&CHAT, "");
+        let chunks: &'static [&'static str] = Vec::leak(chunks.to_vec());
+        send(&mut world, &CHAT, Answer::Stream(chunks, end));
+        assert_eq!(world.lines[0]["outcome"], outcome, "{end:?}");
     }
 }

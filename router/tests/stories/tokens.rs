@@ -219,6 +219,32 @@ fn a_long_answer_does_not_close_a_small_deployment_for_good() {
     assert_eq!(world.chat("g", "", |_| Answer::Used(0, 10)).called, ["small"]);
 }
 
+/// Of up to nine answers, the longest is expected.
+#[story(unsupported = test)]
+fn short_requests_are_served_after_an_answer_longer_than_the_limit() {
+    for (tpm, completion) in [(10_000, 12_000), (10_000, 9_000), (30_000, u64::from(u32::MAX))] {
+        for members in ["", r#""max_tokens":32000"#, r#""n":2"#] {
+            let mut world = World::of(&group(&["paris"], &format!(", tpm: {tpm}")));
+            world.chat("g", "", |_| Answer::Used(10, completion));
+            assert_eq!(world.chat("g", members, |_| Answer::Used(5, 5)).status, 429, "the minute is used up");
+            world.wait(60.0);
+            for nth in 1..=8 {
+                let status = world.chat("g", members, |_| Answer::Used(5, 5)).status;
+                assert_eq!(status, 200, "request {nth} after an answer of {completion}: {members}");
+            }
+        }
+    }
+}
+
+/// A second answer of the same length would be beyond the limit.
+#[story(unsupported = test)]
+fn of_answers_as_long_as_the_limit_one_is_in_flight_at_a_time() {
+    let mut world = World::of(&group(&["paris"], ", tpm: 10000"));
+    world.chat("g", "", |_| Answer::Used(10, 9_000));
+    world.wait(60.0);
+    assert_eq!(admitted(&mut world, ""), 1);
+}
+
 #[story(unsupported = test)]
 fn a_sibling_without_room_for_the_request_is_not_tried() {
     let yaml =

@@ -102,7 +102,7 @@ mod tests {
     fn an_answer_behind_blanks_is_one_and_is_read_on_in_its_format() {
         let output = "data: {\"choices\":[{\"delta\":{\"content\":\"hi\"}}]}\n\n";
         assert_eq!(result(&[ANSWER]), CheckResult::Genuine(BodyFormat::Other));
-        assert_eq!(result(&["\n{\"id\":", "1,\"choices\":[{"]), CheckResult::Genuine(BodyFormat::Other));
+        assert_eq!(result(&["\n{\"id\":", "1,\"choices\":[{}]}"]), CheckResult::Genuine(BodyFormat::Other));
         assert_eq!(result(&[output, "data: [DONE]\n\n"]), CheckResult::Genuine(BodyFormat::EventStream));
         assert_eq!(result(&[": PROCESSING\n\n", output]), CheckResult::Genuine(BodyFormat::EventStream));
     }

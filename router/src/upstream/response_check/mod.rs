@@ -4,7 +4,7 @@
 //!
 //! | routes | expected body | not an answer |
 //! |---|---|---|
-//! | all but the following | JSON or events | an empty body; `null`; a page; text; JSON or a first event that is an error; a stream without an event |
+//! | all but the following | JSON or events | an empty body; `null`; a page; text; JSON that is cut off; JSON or a first event that is an error; a stream without an event |
 //! | `/audio/transcriptions`, `/audio/translations` | text or JSON | a page; JSON that is an error; an empty body under a JSON content-type |
 //! | `/audio/speech` | audio | an empty body; a page; JSON that is an error |
 //! | `/responses/{id}` and below | anything, also a response that has failed | a page |
@@ -32,6 +32,7 @@ use llm_balancer_config::Wire;
 use crate::http::json;
 use crate::http::route::wire;
 use crate::http::sse::BOM;
+use crate::upstream::usage::UsageScanner;
 pub use error::FalseSuccess;
 pub use late_check::LateCheck;
 pub use stream_error::error_event;
@@ -147,6 +148,14 @@ pub fn check(response: &HeldResponse<'_>) -> CheckResult {
 
 const NEITHER: &str = "a body that is neither JSON nor a stream of events";
 
+const TRUNCATED: &str = "truncated JSON";
+
+fn is_unfinished(text: &[u8]) -> bool {
+    let mut scanner = UsageScanner::new();
+    scanner.feed(text);
+    scanner.is_unfinished_document()
+}
+
 fn is_list(text: &[u8]) -> bool {
     std::str::from_utf8(text).is_ok_and(json::is_list)
 }
@@ -183,11 +192,16 @@ impl HeldResponse<'_> {
             ObjectScan::Neither if is_model_output && bare_error::is_bare_error(text) => {
                 self.await_error(|| FalseSuccess::from_json(self.wire(), text))
             }
+            ObjectScan::Content | ObjectScan::Neither
+                if is_model_output && self.complete && is_unfinished(text) =>
+            {
+                self.not_an_answer(TRUNCATED)
+            }
             ObjectScan::Content | ObjectScan::Neither => PASSES,
             ObjectScan::Error => self.await_error(|| FalseSuccess::from_json(self.wire(), text)),
             ObjectScan::NotJson | ObjectScan::Unfinished if !is_model_output => PASSES,
             ObjectScan::NotJson => self.not_an_answer("a body that is not JSON"),
-            ObjectScan::Unfinished if self.complete => self.not_an_answer("truncated JSON"),
+            ObjectScan::Unfinished if self.complete => self.not_an_answer(TRUNCATED),
             ObjectScan::Unfinished => self.wait(BodyFormat::Other, MAX_HELD_BYTES),
         }
     }
@@ -221,10 +235,7 @@ impl HeldResponse<'_> {
     }
 
     fn not_an_answer(&self, body: &'static str) -> CheckResult {
-        // Compressions other than gzip and zstd cannot be recognised by their first bytes.
-        let encoding = (self.header)("content-encoding");
-        let is_encoded = encoding.is_some_and(|encoding| !encoding.eq_ignore_ascii_case("identity"));
-        if is_encoded || self.has_content_type(&BINARY_TYPES) {
+        if is_encoded(self.header) || self.has_content_type(&BINARY_TYPES) {
             return PASSES;
         }
         CheckResult::Failed(FalseSuccess::without_message(self.wire(), self.status, body))
@@ -234,6 +245,17 @@ impl HeldResponse<'_> {
     fn has_content_type(&self, parts: &[&str]) -> bool {
         (self.header)("content-type").is_some_and(|content_type| has_part(&content_type, parts))
     }
+}
+
+/// Whether the headers of a response say that its body is JSON, and readable.
+pub fn is_json(header: &dyn Fn(&str) -> Option<String>) -> bool {
+    header("content-type").is_some_and(|content_type| has_part(&content_type, &["json"]))
+        && !is_encoded(header)
+}
+
+/// Compressions other than gzip and zstd cannot be recognised by their first bytes.
+fn is_encoded(header: &dyn Fn(&str) -> Option<String>) -> bool {
+    header("content-encoding").is_some_and(|encoding| !encoding.eq_ignore_ascii_case("identity"))
 }
 
 /// Whether a content-type contains one of these, which are in lower case.

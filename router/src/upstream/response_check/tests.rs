@@ -153,6 +153,17 @@ fn what_is_no_answer_at_all_is_a_bad_gateway() {
 }
 
 #[test]
+fn an_answer_that_is_cut_off_is_none_where_that_is_known_in_time() {
+    for end in 1..COMPLETION.len() {
+        let start = COMPLETION.get(..end).unwrap();
+        let (status, _) = failed(chat(start), start);
+        assert_eq!(status, 502, "{end}");
+        let begun = checked("/chat/completions", &[], start.as_bytes(), false);
+        assert!(!matches!(begun, CheckResult::Failed(_)), "{end}: {begun:?}");
+    }
+}
+
+#[test]
 fn an_answer_is_one_as_soon_as_it_shows() {
     for (text, form) in [
         (COMPLETION, BodyFormat::Other),

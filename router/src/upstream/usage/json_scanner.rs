@@ -19,6 +19,8 @@ pub(super) struct JsonScanner {
     /// The `usage` object that is being read.
     capture: Option<Capture>,
     found: Option<Counts>,
+    /// It has read what is not JSON.
+    was_reset: bool,
 }
 
 /// A `usage` object that is incomplete.
@@ -55,6 +57,11 @@ impl JsonScanner {
     /// Whether a next value begins as the first one did.
     pub(super) fn is_at_start(&self) -> bool {
         self.depth == 0 && self.position == Position::Outside && self.capture.is_none()
+    }
+
+    /// Whether the text ends within an object or a list. Of what is not JSON, that is not known.
+    pub(super) fn is_unfinished(&self) -> bool {
+        self.depth > 0 && !self.was_reset
     }
 
     #[cfg(test)]
@@ -160,6 +167,7 @@ impl JsonScanner {
         self.depth = 0;
         self.position = Position::Outside;
         self.capture = None;
+        self.was_reset = true;
     }
 }
 

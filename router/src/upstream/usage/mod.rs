@@ -12,6 +12,10 @@ use memchr::memmem::Finder;
 use crate::http::json::{Object, uint};
 use crate::http::sse::{self, Piece, Splitter};
 
+/// The highest count that is read. A higher one is no count of tokens: in a metric, whose numbers
+/// have 53 bits, it would hide all that are added later.
+const MAX_COUNT: u64 = u32::MAX as u64;
+
 /// The tokens of one request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
@@ -43,7 +47,7 @@ impl Counts {
     /// counted in seconds.
     fn parse(object: &[u8]) -> Option<Self> {
         let object = Object::parse(object).ok()?;
-        let tokens = |name: &str| object.present(name).and_then(uint);
+        let tokens = |name: &str| object.present(name).and_then(uint).filter(|count| *count <= MAX_COUNT);
         // Chat completions and embeddings use the first names, the other APIs the second.
         let counts = Self {
             prompt: tokens("prompt_tokens").or_else(|| tokens("input_tokens")),
@@ -125,6 +129,11 @@ impl UsageScanner {
     /// prompt.
     pub fn usage(&self) -> Option<Usage> {
         self.json.found().map(Counts::usage)
+    }
+
+    /// Whether it is a JSON document so far, and lacks its end.
+    pub fn is_unfinished_document(&self) -> bool {
+        matches!(self.format, Format::Document) && self.json.is_unfinished()
     }
 
     /// Reads the next chunk.

@@ -61,12 +61,26 @@ fn counts_are_read_as_providers_write_them() {
         (r#"{"completion_tokens":2,"total_tokens":6}"#, usage(0, 2, 6)),
         (r#"{"prompt_tokens":1e3,"completion_tokens":null}"#, usage(1000, 0, 1000)),
         (r#"{"prompt_tokens":0,"completion_tokens":-1,"total_tokens":null}"#, usage(0, 0, 0)),
-        (r#"{"prompt_tokens":1e300,"completion_tokens":1}"#, usage(u64::MAX, 1, u64::MAX)),
+        (r#"{"prompt_tokens":4294967295,"completion_tokens":1}"#, usage(4_294_967_295, 1, 4_294_967_296)),
         (r#"{"type":"duration","seconds":3}"#, None),
         (r#"{"prompt_tokens":"5"}"#, None),
         ("{}", None),
         ("[{\"prompt_tokens\":5}]", None),
         ("null", None),
+    ] {
+        assert_eq!(scan([format!(r#"{{"usage":{object}}}"#).as_bytes()]), expected, "{object}");
+    }
+}
+
+#[test]
+fn a_count_that_no_model_reaches_is_none() {
+    for (object, expected) in [
+        (r#"{"prompt_tokens":"10","completion_tokens":-5,"total_tokens":1e30}"#, None),
+        (r#"{"total_tokens":18446744073709551615}"#, None),
+        (r#"{"prompt_tokens":3,"completion_tokens":18446744073709551615}"#, usage(3, 0, 3)),
+        (r#"{"prompt_tokens":1e300,"completion_tokens":1}"#, usage(0, 1, 1)),
+        (r#"{"prompt_tokens":3,"completion_tokens":4,"total_tokens":4294967296}"#, usage(3, 4, 7)),
+        (r#"{"input_tokens":3,"cache_read_input_tokens":1e30,"output_tokens":4}"#, usage(3, 4, 7)),
     ] {
         assert_eq!(scan([format!(r#"{{"usage":{object}}}"#).as_bytes()]), expected, "{object}");
     }
@@ -213,5 +227,31 @@ fn a_megabyte_costs_little() {
         }
         let seconds = start.elapsed().as_secs_f64();
         println!("{what}: {:.0} MB/s", answer.len() as f64 * 100.0 / 1e6 / seconds);
+    }
+}
+
+#[test]
+fn a_document_is_unfinished_until_its_last_bracket() {
+    let is_unfinished = |text: &[u8]| {
+        let mut scanner = UsageScanner::new();
+        text.chunks(3).for_each(|chunk| scanner.feed(chunk));
+        scanner.is_unfinished_document()
+    };
+    for end in 1..CHAT.len() {
+        assert!(is_unfinished(&CHAT.as_bytes()[..end]), "{end}");
+    }
+    for text in [
+        CHAT,
+        EVENTS,
+        "data: {\"choices\":[{",
+        "",
+        "  ",
+        "[1, 2] ",
+        "{\"a\":1}\n{\"a\":2}\n",
+        "plain text [",
+        // Not JSON, as from servers that do not escape line breaks.
+        "{\"text\":\"one\ntwo [ three\"}",
+    ] {
+        assert!(!is_unfinished(text.as_bytes()), "{text}");
     }
 }

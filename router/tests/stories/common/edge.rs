@@ -173,7 +173,7 @@ impl World {
                 found = FinalEvent::At(self.now);
             }
         }
-        let is_missing = scan.is_missing(route, &usage);
+        let is_missing = scan.is_missing(route, &usage) || usage.is_unfinished_document();
         (usage.usage(), if is_missing { FinalEvent::Missing } else { found })
     }
 

@@ -33,13 +33,13 @@ fn minute(now: Duration) -> u32 {
 
 impl Simulation {
     /// The tokens that a request with this bound reserves at a deployment: one for the prompt,
-    /// those that responses took lately, and no more than the limit of a minute.
+    /// those that responses took lately, but half of the limit of a minute at most.
     pub(super) fn reserved(&self, place: usize, most: u64) -> u64 {
         if !self.setting.counts_tokens() {
             return 0;
         }
         let completion = self.record(place).completions.expected().min(most);
-        (completion + 1).min(self.setting.limits[place].tpm.unwrap_or(u64::MAX))
+        completion.min(self.setting.limits[place].tpm.unwrap_or(u64::MAX) / 2) + 1
     }
 
     pub(super) fn admitted(&self, attempt: &Attempt, most: u64) {

@@ -43,7 +43,7 @@ impl ResponseScan {
             status,
             route: attempt.route,
             usage: UsageScanner::new(),
-            final_event: FinalEventScan::default(),
+            final_event: FinalEventScan::new(attempt.route),
             ended_at: None,
             filters_usage_event: attempt.injected_usage.is_some_and(|usage| !usage.is_for_client),
             usage_event_filter: None,
@@ -120,7 +120,7 @@ impl ResponseScan {
         if self.form != BodyFormat::EventStream {
             return None;
         }
-        if self.final_event.feed(self.route, chunk, &self.usage) {
+        if self.final_event.feed(chunk, &self.usage) {
             self.ended_at = Some(hostcalls::now());
         }
         error_event(self.route, chunk)
@@ -154,9 +154,7 @@ impl ResponseScan {
             || end == StreamEnd::Complete && self.usage.is_unfinished_document() && is_json(&header);
         let final_event = match self.ended_at {
             Some(time) => FinalEvent::At(time),
-            None if self.final_event.is_missing(self.route, &self.usage) || is_cut_document() => {
-                FinalEvent::Missing
-            }
+            None if self.final_event.is_missing(&self.usage) || is_cut_document() => FinalEvent::Missing,
             None => FinalEvent::Unknown,
         };
         let usage = self.usage.usage();

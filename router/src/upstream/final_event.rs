@@ -42,16 +42,25 @@ pub enum FinalEvent {
 }
 
 /// Finds the final event in a stream that arrives in chunks.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct FinalEventScan {
+    route: &'static str,
+    /// Whether `[DONE]` alone ends a stream of this route.
+    is_chat: bool,
     tail: Vec<u8>,
     is_found: bool,
 }
 
 impl FinalEventScan {
+    /// A scan at the start of a response to this route.
+    pub fn new(route: &'static str) -> Self {
+        let is_chat = matches!(route, "/chat/completions" | "/completions");
+        Self { route, is_chat, tail: Vec::new(), is_found: false }
+    }
+
     /// Reads the next chunk, which `usage` has read already. Returns whether the final event ends
     /// with it.
-    pub fn feed(&mut self, route: &str, chunk: &[u8], usage: &UsageScanner) -> bool {
+    pub fn feed(&mut self, chunk: &[u8], usage: &UsageScanner) -> bool {
         if self.is_found {
             return false;
         }
@@ -61,15 +70,15 @@ impl FinalEventScan {
             self.tail.drain(..self.tail.len().saturating_sub(kept));
         }
         self.tail.extend_from_slice(chunk.get(from..).unwrap_or_default());
-        self.is_found = ends_in_final_event(route, &self.tail, usage);
+        self.is_found = self.ends_in_final_event(usage);
         self.is_found
     }
 
     /// Whether a stream that has ended has output, and nothing that ends it.
-    pub fn is_missing(&self, route: &str, usage: &UsageScanner) -> bool {
+    pub fn is_missing(&self, usage: &UsageScanner) -> bool {
         let has = |word: &[u8]| memmem::find(&self.tail, word).is_some();
-        let shows_output = match route {
-            "/chat/completions" | "/completions" => {
+        let shows_output = match self.route {
+            _ if self.is_chat => {
                 has(b"\"choices\"") && !self.has_text("\"finish_reason\"") && usage.usage().is_none()
             }
             // Its first event has a usage.
@@ -89,22 +98,26 @@ impl FinalEventScan {
             value.trim_ascii_start().starts_with(b"\"")
         })
     }
-}
 
-fn ends_in_final_event(route: &str, tail: &[u8], usage: &UsageScanner) -> bool {
-    let text = tail.trim_ascii_end();
-    // An event of JSON is complete with its line.
-    let is_json = matches!(tail.last(), Some(b'\n' | b'\r')) && text.ends_with(b"}");
-    let ends_in_done = matches!(route, "/chat/completions" | "/completions");
-    if !text.ends_with(DONE) && (ends_in_done || !is_json) {
-        return false;
+    fn ends_in_final_event(&self, usage: &UsageScanner) -> bool {
+        let text = self.tail.trim_ascii_end();
+        let may_be_final = match text.last() {
+            Some(b']') => text.ends_with(DONE),
+            // An event of JSON is complete with its line.
+            Some(b'}') => !self.is_chat && matches!(self.tail.last(), Some(b'\n' | b'\r')),
+            _ => false,
+        };
+        if !may_be_final {
+            return false;
+        }
+        let (before, last) = split_last_line(text);
+        if before.is_empty() && text.len() > TAIL / 2 && self.route == "/responses" && usage.usage().is_some()
+        {
+            // The start of a long event is not kept, and no other has a usage.
+            return true;
+        }
+        is_final(last) || is_final(split_last_line(before.trim_ascii_end()).1)
     }
-    let (before, last) = split_last_line(text);
-    if before.is_empty() && text.len() > TAIL / 2 && route == "/responses" && usage.usage().is_some() {
-        // The start of a long event is not kept, and no other has a usage.
-        return true;
-    }
-    is_final(last) || is_final(split_last_line(before.trim_ascii_end()).1)
 }
 
 fn split_last_line(text: &[u8]) -> (&[u8], &[u8]) {
@@ -137,13 +150,13 @@ mod tests {
     const TEXT_DELTA: &str = "event: response.output_text.delta\ndata: {\"type\":\"response.output_text.delta\",\"delta\":\"hi\"}\n\n";
 
     /// In how many chunks the final event was found, and whether it is missing at the end.
-    fn scanned<'a>(route: &str, chunks: impl IntoIterator<Item = &'a [u8]>) -> (usize, bool) {
-        let (mut scan, mut usage) = (FinalEventScan::default(), UsageScanner::new());
+    fn scanned<'a>(route: &'static str, chunks: impl IntoIterator<Item = &'a [u8]>) -> (usize, bool) {
+        let (mut scan, mut usage) = (FinalEventScan::new(route), UsageScanner::new());
         let found = chunks.into_iter().filter(|chunk| {
             usage.feed(chunk);
-            scan.feed(route, chunk, &usage)
+            scan.feed(chunk, &usage)
         });
-        (found.count(), scan.is_missing(route, &usage))
+        (found.count(), scan.is_missing(&usage))
     }
 
     fn long_response(usage: &str) -> String {
@@ -259,10 +272,10 @@ mod tests {
 
     #[test]
     fn a_stream_of_any_length_is_kept_by_its_tail_alone() {
-        let (mut scan, usage) = (FinalEventScan::default(), UsageScanner::new());
+        let (mut scan, usage) = (FinalEventScan::new(CHAT), UsageScanner::new());
         for size in [1, 7, 300, TAIL, 100 * TAIL] {
             for _ in 0..300 {
-                scan.feed(CHAT, &vec![b'x'; size], &usage);
+                scan.feed(&vec![b'x'; size], &usage);
                 assert!(scan.tail.len() <= 2 * TAIL);
             }
         }

@@ -163,17 +163,17 @@ impl World {
     }
 
     /// As the filter scans a stream.
-    fn scan(&mut self, route: &str, chunks: &[&str]) -> (Option<Usage>, FinalEvent) {
+    fn scan(&mut self, route: &'static str, chunks: &[&str]) -> (Option<Usage>, FinalEvent) {
         let (mut usage, mut scan, mut found) =
-            (UsageScanner::new(), FinalEventScan::default(), FinalEvent::Unknown);
+            (UsageScanner::new(), FinalEventScan::new(route), FinalEvent::Unknown);
         for chunk in chunks {
             self.now += Duration::from_millis(10);
             usage.feed(chunk.as_bytes());
-            if scan.feed(route, chunk.as_bytes(), &usage) {
+            if scan.feed(chunk.as_bytes(), &usage) {
                 found = FinalEvent::At(self.now);
             }
         }
-        let is_missing = scan.is_missing(route, &usage) || usage.is_unfinished_document();
+        let is_missing = scan.is_missing(&usage) || usage.is_unfinished_document();
         (usage.usage(), if is_missing { FinalEvent::Missing } else { found })
     }
 

@@ -175,6 +175,22 @@ async fn an_error_in_the_middle_of_a_stream_reaches_the_client_and_is_no_success
 }
 
 #[tokio::test]
+async fn a_plain_answer_that_is_cut_off_in_good_order_reaches_the_client_and_is_no_success() {
+    let mut world = World::group(&["paris"], "").await;
+    let start = "{\"choices\":[{\"message\":{\"content\":\"hi\"}}],";
+    let answer = Answer::pieces([start, "\"usage\":{\"total_tokens\":3}"]).every(Duration::from_millis(30));
+    for (kind, outcome) in [("application/json", "stream_interrupted"), ("text/plain", "success")] {
+        world.provider.script("paris", [answer.clone().header("content-type", kind)]);
+        let before = world.balancer.access_log().len();
+        let reply = world.chat("gpt").await;
+        assert_eq!((reply.status, reply.complete), (200, true), "{kind}: {}", reply.text());
+        let line = next_line(&world, before).await;
+        assert_eq!(line["outcome"], outcome, "{kind}: {line}");
+    }
+    world.assert_well("gpt").await;
+}
+
+#[tokio::test]
 async fn comments_that_keep_a_connection_alive_are_held_for_seconds_and_no_longer() {
     let world = World::group(&["paris"], "num_retries: 0").await;
     let content = "data: {\"choices\":[{\"delta\":{\"content\":\"hi\"}}]}\n\n";

@@ -7,7 +7,9 @@ use llm_balancer_config::{Config, names};
 use serde_json::json;
 
 use crate::cli::{LOG_LEVEL, ServeArgs};
-use crate::render::{Options, Resources, Revision, Runtime, dynamic_module, live_bootstrap, proxy_variables};
+use crate::render::{
+    FilterSource, Options, Resources, Revision, Runtime, dynamic_module, live_bootstrap, proxy_variables,
+};
 use crate::serve::admin::Admin;
 use crate::serve::environment::with_all_variables;
 use crate::serve::events::Events;
@@ -101,9 +103,13 @@ fn options(
         listen: ports.clients,
         admin_port: ports.admin,
         metrics: Some(ports.metrics),
-        runtime,
-        filter: folder.file(FILTER).display().to_string(),
-        hold: json!({"filename": folder.file(names::HOLD_FILE)}),
+        filter: match runtime {
+            Runtime::Module => FilterSource::Module,
+            Runtime::Wasm => FilterSource::Wasm {
+                filter: folder.file(FILTER).display().to_string(),
+                hold: json!({"filename": folder.file(names::HOLD_FILE)}),
+            },
+        },
         hops: args.listen.hops(),
         system_cas,
         redis_socket: folder.redis_socket(config)?,
@@ -114,7 +120,7 @@ fn options(
 
 fn write_bootstrap(config: &Config, options: &Options, folder: &RuntimeFolder) -> Result<(), Failure> {
     let bootstrap = live_bootstrap(config, options, folder.path()).to_string();
-    let mut files = filters(options.runtime)?;
+    let mut files = filters(options.runtime())?;
     files.push((BOOTSTRAP.to_owned(), bootstrap.as_bytes()));
     files
         .iter()

@@ -10,7 +10,7 @@ use super::message::{
     Headers, MAX_HEADERS, http_connection_manager, http1_options, open_breakers, router, typed,
     upstream_codec, wasm_filter, wasm_vm, with,
 };
-use super::process::{Hops, Options, Runtime};
+use super::process::{FilterSource, Hops, Options};
 use super::silence;
 
 /// The cluster from the edge to the listener. HTTP/1: every retried attempt resets its stream, and
@@ -140,9 +140,9 @@ pub(super) fn as_parsed(parsed: &[u8]) -> Value {
 
 /// The filter with the user's file. `os.environ/` reads Envoy's environment.
 pub(super) fn filter(root_id: &str, config: &Config, file: &Value, options: &Options) -> Value {
-    match options.runtime {
-        Runtime::Wasm => wasm(root_id, config, file, &options.filter),
-        Runtime::Module => dynamic_module::filter(names::FILTER, root_id, Some(file.clone())),
+    match &options.filter {
+        FilterSource::Wasm { filter, .. } => wasm(root_id, config, file, filter),
+        FilterSource::Module => dynamic_module::filter(names::FILTER, root_id, Some(file.clone())),
     }
 }
 

@@ -199,7 +199,7 @@ mod tests {
     use llm_balancer_config::read;
 
     use super::*;
-    use crate::render::{Hops, Options, Runtime, bootstrap};
+    use crate::render::bootstrap;
 
     fn config(text: &str, variables: &[(&str, &str)]) -> Config {
         let lookup =
@@ -209,20 +209,7 @@ mod tests {
     }
 
     fn rendered(config: &Config) -> Value {
-        let options = Options {
-            listen: "127.0.0.1:4000".parse().unwrap(),
-            admin_port: 9901,
-            metrics: None,
-            runtime: Runtime::Wasm,
-            filter: String::new(),
-            hold: Value::Null,
-            hops: Hops::One,
-            system_cas: "ca.pem".to_owned(),
-            redis_socket: String::new(),
-            proxy_changes: 0,
-            max_connections: Options::MAX_CONNECTIONS,
-        };
-        bootstrap(config, "", &options)
+        bootstrap(config, "", &Options::example())
     }
 
     fn items(bases: &[&str]) -> String {

@@ -50,7 +50,7 @@ pub(super) fn listener(options: &Options) -> Value {
         "address": pipe(&options.redis_socket),
         // Clients cannot keep it busy.
         "ignore_global_conn_limit": true,
-        "filter_chains": match options.runtime {
+        "filter_chains": match options.runtime() {
             Runtime::Wasm => http(),
             Runtime::Module => tcp(),
         },
@@ -108,7 +108,7 @@ fn route(path: Value, timeout: &str) -> Value {
 }
 
 pub(super) fn clusters(redis: &Redis, options: &Options) -> Vec<Value> {
-    let hop = (options.runtime == Runtime::Wasm).then(|| hop(&options.redis_socket));
+    let hop = (options.runtime() == Runtime::Wasm).then(|| hop(&options.redis_socket));
     hop.into_iter().chain([server(redis, &options.system_cas)]).collect()
 }
 

@@ -97,7 +97,7 @@ impl EnvoyBinary {
             return Ok(());
         }
         let title = self.title();
-        Err(Failure::Io(match options.runtime {
+        Err(Failure::Io(match options.runtime() {
             Runtime::Wasm => format!(
                 "{title} cannot run filters in WebAssembly: a build with the runtime V8 (envoy.wasm.runtime.v8) is needed; {INSTALL}"
             ),

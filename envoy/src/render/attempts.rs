@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use super::dynamic_module;
 use super::message::{
-    Headers, MAX_HEADERS, http_connection_manager, http1_options, open_breakers, router, typed,
-    upstream_codec, wasm_filter, wasm_vm, with,
+    Headers, MAX_HEADERS, endpoint, http_connection_manager, http1_options, internal_upstream,
+    load_assignment, open_breakers, router, typed, upstream_codec, wasm_filter, wasm_vm, with,
 };
 use super::process::{FilterSource, Hops, Options};
 use super::silence;
@@ -30,17 +30,8 @@ pub(super) fn cluster(name: &str, hops: Hops) -> Value {
         // Shorter than the listener's timeout of an hour, so that no request meets a closing
         // connection; and short, so that an old revision is soon idle.
         "typed_extension_protocol_options": http1_options("10s", json!({}), filters),
-        "load_assignment": {
-            "cluster_name": name,
-            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address}}]}],
-        },
-        "transport_socket": {
-            "name": "envoy.transport_sockets.internal_upstream",
-            "typed_config": typed(
-                "envoy.extensions.transport_sockets.internal_upstream.v3.InternalUpstreamTransport",
-                json!({"transport_socket": plain}),
-            ),
-        },
+        "load_assignment": load_assignment(name, endpoint(address)),
+        "transport_socket": internal_upstream(json!({"transport_socket": plain})),
     });
     // One name in the statistics for all revisions.
     with(cluster, "alt_stat_name", (name != names::ATTEMPTS).then(|| names::ATTEMPTS.into()))

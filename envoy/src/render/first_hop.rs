@@ -15,8 +15,8 @@ use super::attempts;
 use super::dynamic_module;
 use super::local_replies::{body_of, in_own_words};
 use super::message::{
-    Headers, header_mutation, http_connection_manager, listener_address, overwrite, router, typed,
-    upstream_codec, wasm_filter, wasm_vm, with,
+    Headers, early_header_mutation, header_mutation, http_connection_manager, listener_address, overwrite,
+    router, typed, upstream_codec, wasm_filter, wasm_vm, with,
 };
 use super::process::{FilterSource, Hops, Options, Runtime};
 
@@ -67,13 +67,7 @@ pub(super) const CLIENT_ADDRESS: &str = "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT
 pub(super) fn early_headers() -> Value {
     let client = json!({"append": overwrite(names::CLIENT, CLIENT_ADDRESS)});
     let next_attempt = json!({"remove": names::NEXT_ATTEMPT});
-    json!([{
-        "name": "envoy.http.early_header_mutation.header_mutation",
-        "typed_config": typed(
-            "envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation",
-            json!({"mutations": [client, next_attempt]}),
-        ),
-    }])
+    early_header_mutation(vec![client, next_attempt])
 }
 
 /// The filters between the edge's router and a provider, with a further one; the codec comes last.

@@ -14,7 +14,9 @@ use llm_balancer_config::{Config, Deployment, Endpoint, Proxy, Secret, Tls, name
 use serde_json::{Value, json};
 
 use super::first_hop;
-use super::message::{header_mutation, http1, http1_options, socket_address, typed, with};
+use super::message::{
+    self, header_mutation, http1, http1_options, internal_upstream, socket_address, tcp_proxy, typed, with,
+};
 use super::process::Options;
 use super::upstream_cluster::{IDLE_TIMEOUT, Lookup, at, is_name, tcp_keepalive, transport_socket};
 
@@ -104,13 +106,11 @@ pub(super) fn listener(config: &Config, options: &Options) -> Option<Value> {
         "tunneling_config": with(json!({"hostname": target}), "headers_to_add", headers),
         "access_log": [failures(proxy)],
     });
-    const TYPE: &str = "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy";
-    let filter = json!({"name": "envoy.filters.network.tcp_proxy", "typed_config": typed(TYPE, tunnel)});
     Some(json!({
         "name": name(proxy, options),
         "stat_prefix": names::FORWARD_PROXY,
         "internal_listener": {},
-        "filter_chains": [{"filters": [filter]}],
+        "filter_chains": tcp_proxy(tunnel),
     }))
 }
 
@@ -150,15 +150,13 @@ fn inside(name: &str, endpoint: &Endpoint, proxy: &Proxy, options: &Options) -> 
         "metadata": {"filter_metadata": {TUNNEL: {TARGET: target}}},
     });
     let tls = transport_socket(&endpoint.host, &endpoint.tls, &options.system_cas, Some("http/1.1"));
-    with(at(name, &place, http1(IDLE_TIMEOUT)), "transport_socket", named_for_the_tunnel(tls))
+    with(at(name, place, http1(IDLE_TIMEOUT)), "transport_socket", named_for_the_tunnel(tls))
 }
 
 /// Passes the endpoint's metadata to the listener.
 fn named_for_the_tunnel(tls: Option<Value>) -> Value {
-    const TYPE: &str = "envoy.extensions.transport_sockets.internal_upstream.v3.InternalUpstreamTransport";
     let metadata = json!({"passthrough_metadata": [{"kind": {"host": {}}, "name": TUNNEL}]});
-    let socket = typed(TYPE, with(metadata, "transport_socket", tls));
-    json!({"name": "envoy.transport_sockets.internal_upstream", "typed_config": socket})
+    internal_upstream(with(metadata, "transport_socket", tls))
 }
 
 /// HTTP to the provider: the request line holds its whole URL.
@@ -179,7 +177,7 @@ fn adds(header: Value) -> Value {
 /// A cluster with the proxy's address.
 fn at_proxy(name: &str, proxy: &Proxy, protocol: Value, system_cas: &str) -> Value {
     let address = socket_address(&proxy.host, proxy.port);
-    let cluster = at(name, &json!({"endpoint": {"address": address}}), protocol);
+    let cluster = at(name, message::endpoint(address), protocol);
     let cluster = with(cluster, "upstream_connection_options", tcp_keepalive());
     let lookup = is_name(&proxy.host).then(|| Lookup::Logical.cluster_type());
     let cluster = with(cluster, "cluster_type", lookup);

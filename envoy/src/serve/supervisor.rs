@@ -12,7 +12,7 @@ use super::admin::StatKind;
 use super::environment::with_all_variables;
 use super::envoy_process::{self, Exit};
 use super::events::{Event, Events};
-use super::file_watcher::{self, FileWatcher};
+use super::file_watcher::FileWatcher;
 use super::revisions::Revisions;
 use super::runtime_folder::RuntimeFolder;
 use super::{banner, config_diff, drain};
@@ -26,8 +26,8 @@ use crate::support::{ca_bundle, listen};
 
 /// Between two looks at a starting Envoy, which needs some tenths of a second.
 const POLL: Duration = Duration::from_millis(10);
-/// Polls of the file watcher between two removals of idle revisions.
-const REMOVAL_POLLS: u32 = 20;
+/// Between two removals of idle revisions.
+const REMOVAL: Duration = Duration::from_secs(1);
 /// The longest time to deregister: a new listener whose filter reads the file, three ticks of it of
 /// 50 ms, and calls to Redis. With few deployments it takes half a second.
 const DEREGISTRATION: Duration = Duration::from_secs(2);
@@ -121,9 +121,9 @@ impl Supervisor<'_> {
 
     /// Serves until Envoy exits. The exit of an Envoy that ends while it drains is unexpected.
     fn serve(&mut self) -> io::Result<Exit> {
-        let mut polls = 0_u32;
+        let mut removed = drain::now();
         while self.child.try_wait()?.is_none() {
-            match self.events.next(file_watcher::POLL) {
+            match self.events.next(self.watcher.interval()) {
                 Some(Event::Reload) => self.reload(Cause::Signal),
                 Some(Event::Stop) => {
                     self.revisions.refuse_readiness();
@@ -139,8 +139,8 @@ impl Supervisor<'_> {
                     if self.watcher.has_changed() {
                         self.reload(Cause::Files);
                     }
-                    polls = polls.wrapping_add(1);
-                    if polls.is_multiple_of(REMOVAL_POLLS) {
+                    if drain::now().saturating_duration_since(removed) >= REMOVAL {
+                        removed = drain::now();
                         self.revisions.remove_idle();
                     }
                 }

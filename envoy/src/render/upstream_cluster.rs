@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use llm_balancer_config::{Endpoint, Tls};
+use llm_balancer_config::{Endpoint, Scheme, Tls};
 use serde_json::{Value, json};
 
 use super::message::{self, http1, load_assignment, open_breakers, socket_address, typed, with};
@@ -23,7 +23,7 @@ fn lookup(endpoint: &Endpoint) -> Option<Lookup> {
     if !is_name(&endpoint.host) {
         return None;
     }
-    let plain = endpoint.tls == Tls::Off && !endpoint.host.eq_ignore_ascii_case("localhost");
+    let plain = endpoint.scheme() == Scheme::Http && !endpoint.host.eq_ignore_ascii_case("localhost");
     Some(if plain { Lookup::Strict } else { Lookup::Logical })
 }
 

@@ -88,10 +88,10 @@ fn host() -> Result<String> {
     host.map(str::to_owned).ok_or_else(|| Error::other("rustc names no host"))
 }
 
-/// `1.40.0` of `envoy  version: 0123ab/1.40.0/Clean/RELEASE/BoringSSL`
+/// The version that Envoy prints.
 fn envoy_version(envoy: &Path) -> Result<String> {
     let about = output(Command::new(envoy).arg("--version"))?;
-    let version = about.split('/').nth(1);
+    let version = sbom::envoy_version(&about);
     version.map(str::to_owned).ok_or_else(|| Error::other(format!("no version in {about:?}")))
 }
 

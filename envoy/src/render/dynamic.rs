@@ -277,7 +277,7 @@ router_settings: {redis_host: redis.example}
     #[test]
     fn with_the_module_all_filters_are_the_library_and_nothing_is_webassembly() {
         let all = rendered(Runtime::Module);
-        // Envoy's names for what the filter hands over are the same.
+        // Envoy's names for what the filter passes are the same.
         let rest = all.replace("%FILTER_STATE(wasm.", "");
         assert!(!rest.contains("wasm"), "{rest}");
         let library = r#""dynamic_module_config":{"name":"llm_balancer_filter","do_not_close":true}"#;

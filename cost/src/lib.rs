@@ -29,9 +29,9 @@ pub use table::{Table, details, functions};
 pub use tally::Tally;
 pub use vm::Vm;
 
-/// The filter of `make build`, or the one that `LLM_BALANCER_FILTER` names.
+/// The filter of `make build`, or the one that `COST_FILTER` names.
 pub fn release_filter() -> PathBuf {
-    std::env::var_os("LLM_BALANCER_FILTER").map_or_else(|| built("release"), PathBuf::from)
+    std::env::var_os("COST_FILTER").map_or_else(|| built("release"), PathBuf::from)
 }
 
 /// The filter of `make build` that a ConfigMap holds.

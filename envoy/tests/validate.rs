@@ -7,15 +7,15 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::arithmetic_side_effects,
+    clippy::disallowed_methods,
     reason = "tests report by panicking, in their helpers too"
 )]
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use llm_balancer::render::{Hops, binary_clusters, to_yaml};
 use llm_balancer::serve::envoy_binary;
@@ -24,6 +24,9 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 mod support;
+
+/// Longer than any start on a busy machine.
+const START: Duration = Duration::from_secs(60);
 
 /// A folder with everything that a bootstrap names, and Envoy to be run in it.
 struct Place {
@@ -125,14 +128,7 @@ fn clusters_in_binary_are_the_clusters_in_json() {
 /// What an Envoy has that runs in this place.
 fn dumped(place: &Place, names: &[String], admin_port: u16) -> Value {
     let mut child = Running(place.envoy(names).stderr(Stdio::null()).spawn().unwrap());
-    loop {
-        assert!(child.0.try_wait().unwrap().is_none(), "Envoy refuses the bootstrap");
-        let dump = get(admin_port, "/config_dump").ok().map(|dump| serde_json::from_str(&dump).unwrap());
-        match dump {
-            Some(dump) if !clusters(&dump, "/configs/1").is_empty() => return dump,
-            _ => std::thread::sleep(Duration::from_millis(20)),
-        }
-    }
+    config_dump(&mut child, admin_port, |dump| !clusters(dump, "/configs/1").is_empty())
 }
 
 /// The clusters below a part of a dump, without their type.
@@ -159,38 +155,22 @@ fn seen_by_envoy(text: &str) -> String {
     let admin_port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let place = Place::with(&to_yaml(&golden.bootstrap("127.0.0.1:0", admin_port, Hops::One)).unwrap());
     let mut child = Running(place.envoy(&[]).stderr(Stdio::null()).spawn().unwrap());
-    let dump = loop {
-        assert!(child.0.try_wait().unwrap().is_none(), "Envoy refuses {text:?}");
-        match get(admin_port, "/config_dump") {
-            Ok(dump) => break dump,
-            Err(_) => std::thread::sleep(Duration::from_millis(20)),
-        }
-    };
-    let dump: Value = serde_json::from_str(&dump).unwrap();
+    let dump = config_dump(&mut child, admin_port, |_| true);
     string_value(&dump).expect("a StringValue in the dump").to_owned()
 }
 
-fn get(port: u16, path: &str) -> std::io::Result<String> {
-    let mut stream = TcpStream::connect(("127.0.0.1", port))?;
-    write!(stream, "GET {path} HTTP/1.1\r\nhost: admin\r\nconnection: close\r\n\r\n")?;
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer)?;
-    let body = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n").unwrap() + 4;
-    Ok(String::from_utf8(joined(&answer[body..])).unwrap())
-}
-
-/// A chunked body, without the lengths between its chunks.
-fn joined(mut chunks: &[u8]) -> Vec<u8> {
-    let mut body = Vec::new();
+/// What Envoy answers to `/config_dump`, as soon as it does.
+fn config_dump(child: &mut Running, admin_port: u16, is_complete: impl Fn(&Value) -> bool) -> Value {
+    let url = format!("http://127.0.0.1:{admin_port}/config_dump");
+    let began = Instant::now();
     loop {
-        let line = chunks.windows(2).position(|bytes| bytes == b"\r\n").unwrap();
-        let length = usize::from_str_radix(std::str::from_utf8(&chunks[..line]).unwrap(), 16).unwrap();
-        let (chunk, rest) = chunks[line + 2..].split_at(length);
-        if chunk.is_empty() {
-            return body;
+        assert!(child.0.try_wait().unwrap().is_none(), "Envoy refuses the bootstrap");
+        assert!(began.elapsed() < START, "Envoy does not start");
+        let text = ureq::get(&url).call().and_then(|mut answer| answer.body_mut().read_to_string());
+        match text.map(|text| serde_json::from_str(&text).unwrap()) {
+            Ok(dump) if is_complete(&dump) => return dump,
+            _ => std::thread::sleep(Duration::from_millis(20)),
         }
-        body.extend_from_slice(chunk);
-        chunks = &rest[2..];
     }
 }
 

@@ -2,7 +2,7 @@
 //! leaves may not fit the next one. So each worker reserves one block with the first large body; it
 //! holds the largest body that is let in. Pages of it that no body has reached cost nothing.
 //!
-//! It is a part of the global allocator because the SDK allocates what the host hands over.
+//! It is a part of the global allocator because the SDK allocates what the host passes.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;

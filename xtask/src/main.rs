@@ -33,27 +33,28 @@ fn root() -> PathBuf {
 
 fn image_wasm(folder: &Path) -> Result<()> {
     let filter = fs::read(filter_file())?;
-    let digest = image::pack(&filter, VERSION, &folder.join("llm-balancer-filter.oci"))?;
-    write(&folder.join("llm-balancer-filter.cdx.json"), &filter_bill(&filter)?)?;
+    let image = folder.join("llm-balancer-filter.oci");
+    let bill = folder.join("llm-balancer-filter.cdx.json");
+    let digest = image::pack(&filter, VERSION, &image)?;
+    write(&bill, &filter_bill(&filter)?)?;
     println!("{digest}");
-    eprintln!(
-        "target/llm-balancer-filter.oci (OCI image layout) and target/llm-balancer-filter.cdx.json (CycloneDX)"
-    );
-    eprintln!(
-        "for example: skopeo copy oci:target/llm-balancer-filter.oci docker://registry.example/llm-balancer-filter:{VERSION}"
-    );
+    let (image, bill) = (image.display(), bill.display());
+    eprintln!("{image} (OCI image layout) and {bill} (CycloneDX)");
+    eprintln!("for example: skopeo copy oci:{image} docker://registry.example/llm-balancer-filter:{VERSION}");
     Ok(())
 }
 
 /// The program without Envoy, and the image with both.
 fn sbom(envoy: &Path, tree: &Path, folder: &Path) -> Result<()> {
     let program = program_bill()?;
-    write(&folder.join("llm-balancer.cdx.json"), &program)?;
+    let [of_program, of_image] =
+        ["llm-balancer.cdx.json", "llm-balancer-image.cdx.json"].map(|name| folder.join(name));
+    write(&of_program, &program)?;
     let mut image = Bill::of_image("llm-balancer", VERSION, tree)?;
     image.include(program);
     image.add(sbom::envoy(&envoy_version(envoy)?, &fs::read(envoy)?));
-    write(&folder.join("llm-balancer-image.cdx.json"), &image)?;
-    eprintln!("target/llm-balancer.cdx.json and target/llm-balancer-image.cdx.json (CycloneDX)");
+    write(&of_image, &image)?;
+    eprintln!("{} and {} (CycloneDX)", of_program.display(), of_image.display());
     Ok(())
 }
 
@@ -88,10 +89,10 @@ fn host() -> Result<String> {
     host.map(str::to_owned).ok_or_else(|| Error::other("rustc names no host"))
 }
 
-/// `1.40.0` of `envoy  version: 0123ab/1.40.0/Clean/RELEASE/BoringSSL`
+/// The version that Envoy prints.
 fn envoy_version(envoy: &Path) -> Result<String> {
     let about = output(Command::new(envoy).arg("--version"))?;
-    let version = about.split('/').nth(1);
+    let version = sbom::envoy_version(&about);
     version.map(str::to_owned).ok_or_else(|| Error::other(format!("no version in {about:?}")))
 }
 

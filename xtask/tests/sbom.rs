@@ -8,7 +8,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use xtask::program_file;
-use xtask::sbom::{Bill, envoy};
+use xtask::sbom::{Bill, envoy, envoy_version};
 
 /// The names of a bill's components.
 fn names(bill: &Value) -> BTreeSet<&str> {
@@ -33,6 +33,15 @@ fn the_bill_lists_what_is_compiled_in_and_nothing_else() {
     assert_eq!(bill["metadata"]["component"]["name"], "filter");
     assert_eq!(bill["components"][0]["licenses"], json!([{"expression": "MIT OR Apache-2.0"}]));
     assert_eq!(bill["dependencies"].as_array().unwrap().len(), 3);
+}
+
+#[test]
+fn envoys_version_is_not_a_part_of_the_path_of_its_binary() {
+    for binary in ["envoy", "/usr/local/bin/envoy", ".tools/envoy/bin/envoy"] {
+        let about = format!("\n{binary}  version: 9e5580933739/1.40.0/Clean/RELEASE/BoringSSL\n");
+        assert_eq!(envoy_version(&about), Some("1.40.0"), "{binary}");
+    }
+    assert_eq!(envoy_version("/usr/bin/other 1.0"), None);
 }
 
 #[test]

@@ -22,6 +22,22 @@ pub struct Endpoint {
     pub display_url: String,
 }
 
+/// How a provider is reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scheme {
+    /// Plain text.
+    Http,
+    /// TLS, verified or not.
+    Https,
+}
+
+impl Endpoint {
+    /// http without TLS.
+    pub fn scheme(&self) -> Scheme {
+        if self.tls == Tls::Off { Scheme::Http } else { Scheme::Https }
+    }
+}
+
 /// How a provider or Redis is verified.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Tls {

@@ -14,10 +14,10 @@ use crate::values::Secret;
 
 pub use affinity::Affinity;
 pub use deployment::{Credential, Deployment, DropPath, Member, Segment, is_oauth_token};
-pub use endpoint::{Endpoint, Layout, Tls, Wire};
+pub use endpoint::{Endpoint, Layout, Scheme, Tls, Wire};
 pub use failure_policy::FailurePolicy;
 pub(crate) use no_proxy::NoProxy;
-pub use proxies::{Proxies, Proxy};
+pub use proxies::{Proxies, Proxy, ProxyUrl};
 pub use routing::{Fallback, RouterSettings, RoutingGroup, Strategy, StrategyArgs, Target};
 
 /// A whole configuration, checked.

@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use super::endpoint::{Endpoint, Tls};
+use super::endpoint::{Endpoint, Scheme};
 use crate::values::url::host_and_port;
 
 /// The entries of `NO_PROXY`.
@@ -13,7 +13,7 @@ pub(crate) struct NoProxy(Vec<Entry>);
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Entry {
     /// `http://host` matches http only (httpx).
-    https: Option<bool>,
+    scheme: Option<Scheme>,
     /// `host:8443` matches that port only.
     port: Option<u16>,
     hosts: Hosts,
@@ -39,9 +39,9 @@ impl NoProxy {
 
     /// Whether Envoy connects to this endpoint directly.
     pub(crate) fn matches(&self, endpoint: &Endpoint) -> bool {
-        let https = endpoint.tls != Tls::Off;
+        let scheme = endpoint.scheme();
         self.0.iter().any(|entry| {
-            entry.https.is_none_or(|wanted| wanted == https)
+            entry.scheme.is_none_or(|wanted| wanted == scheme)
                 && entry.port.is_none_or(|port| port == endpoint.port)
                 && entry.hosts.contain(&endpoint.host)
         })
@@ -50,18 +50,18 @@ impl NoProxy {
 
 impl Entry {
     fn parse(text: &str) -> Option<Self> {
-        let (https, rest) = match text.split_once("://") {
+        let (scheme, rest) = match text.split_once("://") {
             Some((scheme, rest)) => (Some(scheme.to_ascii_lowercase()), rest.trim_end_matches('/')),
             None => (None, text),
         };
-        let https = match https.as_deref() {
+        let scheme = match scheme.as_deref() {
             None | Some("all") => None,
-            Some("https") => Some(true),
-            Some("http") => Some(false),
+            Some("https") => Some(Scheme::Https),
+            Some("http") => Some(Scheme::Http),
             Some(_) => return None,
         };
         if let Some(network) = network(rest) {
-            return Some(Self { https, port: None, hosts: network });
+            return Some(Self { scheme, port: None, hosts: network });
         }
         let (host, port) = match rest.strip_prefix('*') {
             Some(rest) if rest.is_empty() || rest.starts_with(':') => ("*".to_owned(), port(rest)?),
@@ -71,7 +71,7 @@ impl Entry {
             "*" => Hosts::All,
             host => network(host).unwrap_or_else(|| Hosts::Domain(host.trim_end_matches('.').to_owned())),
         };
-        Some(Self { https, port, hosts })
+        Some(Self { scheme, port, hosts })
     }
 }
 
@@ -124,7 +124,7 @@ fn share(one: IpAddr, other: IpAddr, bits: u32) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Layout;
+    use crate::config::{Layout, Tls};
 
     fn endpoint(url: &str) -> Endpoint {
         let (scheme, rest) = url.split_once("://").unwrap();

@@ -1,6 +1,6 @@
 //! The forward proxies between Envoy and the providers.
 
-use super::endpoint::{Endpoint, Tls};
+use super::endpoint::{Endpoint, Scheme};
 use super::no_proxy::NoProxy;
 use crate::values::Secret;
 use crate::values::url::bracketed;
@@ -18,6 +18,15 @@ pub struct Proxies {
 pub struct Proxy {
     /// The variable that names it, as it is spelled: `HTTPS_PROXY`, `all_proxy`.
     pub variable: String,
+    /// What the variable says.
+    pub url: ProxyUrl,
+    /// Whether the login is in the file (`environment_variables:`), not in the environment.
+    pub in_file: bool,
+}
+
+/// The URL of a forward proxy: `http://user:password@proxy:3128`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProxyUrl {
     /// `https://proxy`: the connection to the proxy itself uses TLS.
     pub tls: bool,
     /// A DNS name or an IP address, without brackets, in lower case.
@@ -26,20 +35,21 @@ pub struct Proxy {
     pub port: u16,
     /// `user:password`, percent-decoded.
     pub login: Option<Secret>,
-    /// Whether the login is in the file (`environment_variables:`), not in the environment.
-    pub in_file: bool,
 }
 
 impl Proxies {
     /// The proxy for this endpoint; `None` if Envoy connects to it directly.
     pub fn of(&self, endpoint: &Endpoint) -> Option<&Proxy> {
-        let proxy = if endpoint.tls == Tls::Off { &self.http } else { &self.https };
+        let proxy = match endpoint.scheme() {
+            Scheme::Http => &self.http,
+            Scheme::Https => &self.https,
+        };
         proxy.as_ref().filter(|_| !self.no_proxy.matches(endpoint))
     }
 }
 
-impl Proxy {
-    /// Its URL without user and password.
+impl ProxyUrl {
+    /// Without user and password.
     pub fn display_url(&self) -> String {
         let scheme = if self.tls { "https" } else { "http" };
         format!("{scheme}://{}:{}", bracketed(&self.host), self.port)

@@ -6,7 +6,7 @@
 //! - `DISABLE_AIOHTTP_TRUST_ENV=true` and `litellm_settings.disable_aiohttp_trust_env` disable all
 //!   of them.
 
-use crate::config::{Deployment, Endpoint, NoProxy, Proxies, Proxy, Tls};
+use crate::config::{Deployment, Endpoint, NoProxy, Proxies, Proxy, ProxyUrl, Scheme};
 use crate::diagnostics::{Path, Place};
 use crate::values::url::{InvalidUrl, host_and_port, is_loopback, percent_decoded};
 use crate::values::{Reader, Secret, Section};
@@ -23,8 +23,8 @@ pub(crate) fn read_proxies(
         return Proxies::default();
     }
     let no_proxy = variable(reader, "NO_PROXY").map(|(_, text, _)| NoProxy::parse(&text)).unwrap_or_default();
-    let https = proxy(reader, place, deployments, &no_proxy, true);
-    let http = proxy(reader, place, deployments, &no_proxy, false);
+    let https = proxy(reader, place, deployments, &no_proxy, Scheme::Https);
+    let http = proxy(reader, place, deployments, &no_proxy, Scheme::Http);
     let proxies = Proxies { https, http, no_proxy };
     for deployment in deployments {
         warn_of_loopback(reader, place, &proxies, &deployment.endpoint);
@@ -45,18 +45,21 @@ fn proxy(
     place: Place,
     deployments: &[Deployment],
     no_proxy: &NoProxy,
-    https: bool,
+    scheme: Scheme,
 ) -> Option<Proxy> {
-    let uses_it = |endpoint: &&Endpoint| (endpoint.tls != Tls::Off) == https && !no_proxy.matches(endpoint);
+    let uses_it = |endpoint: &&Endpoint| endpoint.scheme() == scheme && !no_proxy.matches(endpoint);
     let endpoint = deployments.iter().map(|deployment| &deployment.endpoint).find(uses_it)?;
-    let own = if https { "HTTPS_PROXY" } else { "HTTP_PROXY" };
-    let (name, text, in_file) = variable(reader, own).or_else(|| variable(reader, "ALL_PROXY"))?;
+    let own = match scheme {
+        Scheme::Https => "HTTPS_PROXY",
+        Scheme::Http => "HTTP_PROXY",
+    };
+    let (variable, text, in_file) = variable(reader, own).or_else(|| variable(reader, "ALL_PROXY"))?;
     match parse(&text) {
-        Ok(proxy) => Some(Proxy { variable: name, in_file, ..proxy }),
+        Ok(url) => Some(Proxy { variable, url, in_file }),
         Err(InvalidUrl(message, advice)) => {
             let message = format!("{message}; {} needs this proxy", endpoint.display_url);
             let advice = format!("{advice}, or add {} to NO_PROXY", endpoint.host);
-            reader.report.error(place, &Path::top(&name), &message, &advice);
+            reader.report.error(place, &Path::top(&variable), &message, &advice);
             None
         }
     }
@@ -72,7 +75,7 @@ fn variable(reader: &Reader<'_>, name: &str) -> Option<(String, String, bool)> {
 }
 
 /// Parses `http://user:password@proxy:3128`. The default scheme is http.
-fn parse(text: &str) -> Result<Proxy, InvalidUrl> {
+fn parse(text: &str) -> Result<ProxyUrl, InvalidUrl> {
     const SHAPE: &str =
         "write http://proxy:3128, or http://user:password@proxy:3128 with special characters percent-encoded";
     const INVALID: InvalidUrl = InvalidUrl("invalid proxy URL", SHAPE);
@@ -100,7 +103,7 @@ fn parse(text: &str) -> Result<Proxy, InvalidUrl> {
         None => None,
     };
     let port = port.unwrap_or(if tls { 443 } else { 80 });
-    Ok(Proxy { variable: String::new(), tls, host, port, login, in_file: false })
+    Ok(ProxyUrl { tls, host, port, login })
 }
 
 /// Warns of servers on this machine behind a proxy: LiteLLM uses the proxy for them too.
@@ -142,7 +145,7 @@ mod tests {
         let config = config(variables);
         let way = |index: usize| {
             let proxy = config.proxies.of(&config.deployments[index].endpoint)?;
-            Some(format!("{} {}", proxy.variable, proxy.display_url()))
+            Some(format!("{} {}", proxy.variable, proxy.url.display_url()))
         };
         [way(0), way(1)]
     }
@@ -191,9 +194,9 @@ mod tests {
     fn a_login_is_decoded_and_never_printed() {
         let config = config(&[("HTTPS_PROXY", "http://ad%40a:s%3Ae%2Fcret@p:3128")]);
         let proxy = config.proxies.of(&config.deployments[0].endpoint).unwrap();
-        assert_eq!(proxy.login.as_ref().unwrap().reveal(), "ad@a:s:e/cret");
+        assert_eq!(proxy.url.login.as_ref().unwrap().reveal(), "ad@a:s:e/cret");
         assert!(!proxy.in_file);
-        let shown = format!("{config:?} {}", proxy.display_url());
+        let shown = format!("{config:?} {}", proxy.url.display_url());
         assert!(!shown.contains("cret") && !shown.contains("ad@a"), "{shown}");
     }
 
@@ -202,11 +205,11 @@ mod tests {
         let text = format!("{FILE}environment_variables: {{HTTPS_PROXY: 'http://u:p@mine:1'}}\n");
         let config = reading(&text, &[("HTTPS_PROXY", "theirs:2")]).config.unwrap();
         let proxy = config.proxies.of(&config.deployments[0].endpoint).unwrap();
-        assert_eq!((proxy.host.as_str(), proxy.in_file), ("mine", true));
+        assert_eq!((proxy.url.host.as_str(), proxy.in_file), ("mine", true));
         let text = format!("{FILE}environment_variables: {{HTTPS_PROXY: os.environ/CORPORATE}}\n");
         let config = reading(&text, &[("CORPORATE", "http://u:p@theirs:2")]).config.unwrap();
         let proxy = config.proxies.of(&config.deployments[0].endpoint).unwrap();
-        assert_eq!((proxy.host.as_str(), proxy.in_file), ("theirs", false));
+        assert_eq!((proxy.url.host.as_str(), proxy.in_file), ("theirs", false));
     }
 
     #[test]

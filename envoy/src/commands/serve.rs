@@ -7,7 +7,9 @@ use llm_balancer_config::{Config, names};
 use serde_json::json;
 
 use crate::cli::{LOG_LEVEL, ServeArgs};
-use crate::render::{Options, Resources, Revision, Runtime, dynamic_module, live_bootstrap, proxy_variables};
+use crate::render::{
+    FilterSource, Options, Resources, Revision, Runtime, dynamic_module, live_bootstrap, proxy_variables,
+};
 use crate::serve::admin::Admin;
 use crate::serve::environment::with_all_variables;
 use crate::serve::events::Events;
@@ -17,7 +19,7 @@ use crate::serve::revisions::Revisions;
 use crate::serve::runtime_folder::RuntimeFolder;
 use crate::serve::supervisor::Supervisor;
 use crate::serve::{connections, envoy_binary, envoy_process, ports, runtime_choice};
-use crate::support::config_file::{ConfigFile, LoadedConfig};
+use crate::support::config_file::ConfigFile;
 use crate::support::failure::Failure;
 use crate::support::{ca_bundle, embedded_filter, files, listen};
 
@@ -29,19 +31,20 @@ pub(super) fn serve(args: &ServeArgs) -> Result<ExitCode, Failure> {
     check_drain(args)?;
     // Before there is anything to clean up.
     let events = Events::new().map_err(|error| Failure::Io(format!("cannot handle signals: {error}")))?;
-    let LoadedConfig { config, text, parsed, warnings, files } = ConfigFile::read(&args.config)?.accept()?;
-    let config = with_all_variables(config);
-    let watcher = FileWatcher::new(files);
+    let file = ConfigFile::read(&args.config)?;
+    let (watcher, findings) = (FileWatcher::new(file.files.clone()), file.loaded.reading.findings.len());
+    let served = with_all_variables(file.accept()?);
+    let config = &served.config;
     let envoy = envoy_binary::find(args.envoy.as_deref())?;
     let folder = RuntimeFolder::new()?;
     let runtime = runtime_choice::choose(args.runtime, &envoy, &folder)?;
-    let options = options(args, runtime, &config, &folder)?;
-    write_bootstrap(&config, &options, &folder)?;
+    let options = options(args, runtime, config, &folder)?;
+    write_bootstrap(config, &options, &folder)?;
     let admin = Admin::new(options.admin_port, runtime, events.stopping.clone());
     let xds = FileXds::new(admin, folder.path(), options.hops);
-    let first = Resources::new(Revision::FIRST, &config, &parsed, &options).map_err(Failure::Io)?;
+    let first = Resources::new(Revision::FIRST, config, &served.parsed, &options).map_err(Failure::Io)?;
     let revisions = Revisions::first(xds, first).map_err(Failure::Io)?;
-    let variables = proxy_variables(&config);
+    let variables = proxy_variables(config);
     let mut command = command(&envoy.path, &folder.file(BOOTSTRAP), args);
     if runtime == Runtime::Module {
         command.env(dynamic_module::SEARCH_PATH, folder.path());
@@ -53,10 +56,7 @@ pub(super) fn serve(args: &ServeArgs) -> Result<ExitCode, Failure> {
     let supervisor = Supervisor {
         args,
         folder: &folder,
-        config,
-        text,
-        parsed,
-        warnings,
+        served,
         options,
         variables,
         events,
@@ -65,7 +65,7 @@ pub(super) fn serve(args: &ServeArgs) -> Result<ExitCode, Failure> {
         is_refused: false,
         child,
     };
-    let failed = match supervisor.run() {
+    let failed = match supervisor.run(findings) {
         Ok(code) => return Ok(ExitCode::from(code)),
         Err(failure) => failure,
     };
@@ -101,9 +101,13 @@ fn options(
         listen: ports.clients,
         admin_port: ports.admin,
         metrics: Some(ports.metrics),
-        runtime,
-        filter: folder.file(FILTER).display().to_string(),
-        hold: json!({"filename": folder.file(names::HOLD_FILE)}),
+        filter: match runtime {
+            Runtime::Module => FilterSource::Module,
+            Runtime::Wasm => FilterSource::Wasm {
+                filter: folder.file(FILTER).display().to_string(),
+                hold: json!({"filename": folder.file(names::HOLD_FILE)}),
+            },
+        },
         hops: args.listen.hops(),
         system_cas,
         redis_socket: folder.redis_socket(config)?,
@@ -114,7 +118,7 @@ fn options(
 
 fn write_bootstrap(config: &Config, options: &Options, folder: &RuntimeFolder) -> Result<(), Failure> {
     let bootstrap = live_bootstrap(config, options, folder.path()).to_string();
-    let mut files = filters(options.runtime)?;
+    let mut files = filters(options.runtime())?;
     files.push((BOOTSTRAP.to_owned(), bootstrap.as_bytes()));
     files
         .iter()

@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 
 use super::dynamic_module;
 use super::message::{
-    Headers, MAX_HEADERS, http_connection_manager, http1_options, open_breakers, router, typed,
-    upstream_codec, wasm_filter, wasm_vm, with,
+    Headers, MAX_HEADERS, endpoint, http_connection_manager, http1_options, internal_upstream,
+    load_assignment, open_breakers, router, typed, upstream_codec, wasm_filter, wasm_vm, with,
 };
-use super::process::{Hops, Options, Runtime};
+use super::process::{FilterSource, Hops, Options};
 use super::silence;
 
 /// The cluster from the edge to the listener. HTTP/1: every retried attempt resets its stream, and
@@ -30,17 +30,8 @@ pub(super) fn cluster(name: &str, hops: Hops) -> Value {
         // Shorter than the listener's timeout of an hour, so that no request meets a closing
         // connection; and short, so that an old revision is soon idle.
         "typed_extension_protocol_options": http1_options("10s", json!({}), filters),
-        "load_assignment": {
-            "cluster_name": name,
-            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address}}]}],
-        },
-        "transport_socket": {
-            "name": "envoy.transport_sockets.internal_upstream",
-            "typed_config": typed(
-                "envoy.extensions.transport_sockets.internal_upstream.v3.InternalUpstreamTransport",
-                json!({"transport_socket": plain}),
-            ),
-        },
+        "load_assignment": load_assignment(name, endpoint(address)),
+        "transport_socket": internal_upstream(json!({"transport_socket": plain})),
     });
     // One name in the statistics for all revisions.
     with(cluster, "alt_stat_name", (name != names::ATTEMPTS).then(|| names::ATTEMPTS.into()))
@@ -140,9 +131,9 @@ pub(super) fn as_parsed(parsed: &[u8]) -> Value {
 
 /// The filter with the user's file. `os.environ/` reads Envoy's environment.
 pub(super) fn filter(root_id: &str, config: &Config, file: &Value, options: &Options) -> Value {
-    match options.runtime {
-        Runtime::Wasm => wasm(root_id, config, file, &options.filter),
-        Runtime::Module => dynamic_module::filter(names::FILTER, root_id, Some(file.clone())),
+    match &options.filter {
+        FilterSource::Wasm { filter, .. } => wasm(root_id, config, file, filter),
+        FilterSource::Module => dynamic_module::filter(names::FILTER, root_id, Some(file.clone())),
     }
 }
 

@@ -178,7 +178,7 @@ pub(crate) fn deregistration(
     options: &Options,
 ) -> Option<Vec<u8>> {
     const FILTER: &str = "/filter_chains/0/filters/0/typed_config/http_filters/0/typed_config";
-    let role = match options.runtime {
+    let role = match options.runtime() {
         Runtime::Wasm => "/config/root_id",
         Runtime::Module => "/filter_name",
     };
@@ -205,10 +205,10 @@ fn name(resource: &Value) -> String {
 pub(crate) fn live_bootstrap(config: &Config, options: &Options, folder: &Path) -> Value {
     let routes =
         json!({"route_config_name": edge::EDGE, "config_source": source(ResourceType::Routes, folder)});
-    let filter = first_hop::discovered(source(ResourceType::Filter, folder), options.runtime);
+    let filter = first_hop::discovered(source(ResourceType::Filter, folder), options.runtime());
     let edge = edge::listener(options, ("rds", routes), filter);
     let (mut listeners, mut clusters) = (vec![edge], Vec::new());
-    if options.runtime == Runtime::Module {
+    if options.runtime() == Runtime::Module {
         clusters.push(dynamic_module::workers(&options.redis_socket));
     }
     metrics_listener::add(options, &mut listeners, &mut clusters);
@@ -226,6 +226,7 @@ fn source(of: ResourceType, folder: &Path) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::render::process::FilterSource;
 
     const TEXT: &str = "model_list:
 - {model_name: g, litellm_params: {model: openai/m, api_key: k}}
@@ -239,19 +240,12 @@ router_settings: {redis_host: redis.example}
     }
 
     fn options(runtime: Runtime) -> Options {
-        Options {
-            listen: "127.0.0.1:4000".parse().unwrap(),
-            admin_port: 9901,
-            metrics: None,
-            runtime,
-            filter: "/filter.wasm".to_owned(),
-            hold: json!({"filename": "/hold.wasm"}),
-            hops: Hops::One,
-            system_cas: String::new(),
-            redis_socket: "/run/redis.sock".to_owned(),
-            proxy_changes: 0,
-            max_connections: Options::MAX_CONNECTIONS,
-        }
+        let example = Options::example();
+        let filter = match runtime {
+            Runtime::Wasm => example.filter,
+            Runtime::Module => FilterSource::Module,
+        };
+        Options { filter, ..example }
     }
 
     /// All that Envoy gets at the start, clusters left out.
@@ -283,7 +277,7 @@ router_settings: {redis_host: redis.example}
     #[test]
     fn with_the_module_all_filters_are_the_library_and_nothing_is_webassembly() {
         let all = rendered(Runtime::Module);
-        // Envoy's names for what the filter hands over are the same.
+        // Envoy's names for what the filter passes are the same.
         let rest = all.replace("%FILTER_STATE(wasm.", "");
         assert!(!rest.contains("wasm"), "{rest}");
         let library = r#""dynamic_module_config":{"name":"llm_balancer_filter","do_not_close":true}"#;
@@ -303,7 +297,7 @@ router_settings: {redis_host: redis.example}
         let at = |pointer: &str| bootstrap.pointer(pointer).cloned().unwrap_or_default();
         assert_eq!(at("/static_resources/clusters/0/name"), names::MODULE_WORKERS);
         let module = "/static_resources/clusters/0/cluster_type/typed_config";
-        assert_eq!(at(&format!("{module}/cluster_config/value")), "/run/redis.sock");
+        assert_eq!(at(&format!("{module}/cluster_config/value")), "redis.sock");
         let buckets = at("/stats_config/histogram_bucket_settings/0/match/prefix");
         assert_eq!(buckets, "dynamicmodulescustom.llm_balancer_");
         let kept = at("/stats_config/stats_matcher/inclusion_list/patterns");
@@ -323,7 +317,7 @@ router_settings: {redis_host: redis.example}
         assert!(module.clusters.contains_key(names::REDIS));
         let listener: Value =
             serde_json::from_slice(module.listeners.get(names::REDIS_HOP).unwrap()).unwrap();
-        assert_eq!(listener["address"]["pipe"], json!({"path": "/run/redis.sock", "mode": 0o600}));
+        assert_eq!(listener["address"]["pipe"], json!({"path": "redis.sock", "mode": 0o600}));
         let filter = &listener["filter_chains"][0]["filters"][0];
         assert_eq!(filter["name"], "envoy.filters.network.tcp_proxy");
         assert_eq!(filter["typed_config"]["cluster"], names::REDIS);

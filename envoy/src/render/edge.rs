@@ -45,7 +45,7 @@ fn with_first_hop(manager: Value, options: &Options, filter: Value) -> Value {
     }
     let router = router_with(json!({"upstream_http_filters": first_hop::upstream_filters(options, None)}));
     // A module runs a request through the edge again by itself.
-    let next_attempt = (options.runtime == Runtime::Wasm).then(first_hop::next_attempt);
+    let next_attempt = (options.runtime() == Runtime::Wasm).then(first_hop::next_attempt);
     let filters: Vec<_> = next_attempt.into_iter().chain([gunzip(), filter, router]).collect();
     let manager = with(manager, "http_filters", Value::from(filters));
     let manager = with(manager, "early_header_mutation_extensions", first_hop::early_headers());
@@ -99,7 +99,7 @@ fn manager((kind, routes): (&str, Value)) -> Value {
 /// same configuration of the filter. With one hop the filter chooses.
 pub(super) fn routes(config: &Config, attempts: &str, options: &Options) -> Value {
     let virtual_host = match options.hops {
-        Hops::One => first_hop_virtual_host(config, options.runtime),
+        Hops::One => first_hop_virtual_host(config, options.runtime()),
         Hops::Two => virtual_host(config, attempts),
     };
     json!({"name": EDGE, "virtual_hosts": [virtual_host]})

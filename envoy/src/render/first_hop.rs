@@ -15,10 +15,10 @@ use super::attempts;
 use super::dynamic_module;
 use super::local_replies::{body_format, body_of, in_own_words};
 use super::message::{
-    Headers, header_mutation, http_connection_manager, listener_address, overwrite, router, typed,
-    upstream_codec, wasm_filter, wasm_vm, with,
+    Headers, early_header_mutation, header_mutation, http_connection_manager, listener_address, overwrite,
+    router, typed, upstream_codec, wasm_filter, wasm_vm, with,
 };
-use super::process::{Hops, Options, Runtime};
+use super::process::{FilterSource, Hops, Options, Runtime};
 
 /// The filter, in this role, for the configuration whose later attempts go to the cluster
 /// `attempts`.
@@ -67,20 +67,14 @@ pub(super) const CLIENT_ADDRESS: &str = "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT
 pub(super) fn early_headers() -> Value {
     let client = json!({"append": overwrite(names::CLIENT, CLIENT_ADDRESS)});
     let next_attempt = json!({"remove": names::NEXT_ATTEMPT});
-    json!([{
-        "name": "envoy.http.early_header_mutation.header_mutation",
-        "typed_config": typed(
-            "envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation",
-            json!({"mutations": [client, next_attempt]}),
-        ),
-    }])
+    early_header_mutation(vec![client, next_attempt])
 }
 
 /// The filters between the edge's router and a provider, with a further one; the codec comes last.
 /// With one hop a response reaches the router with the first bytes of its body, so that one which
 /// breaks off before is a failed attempt and no answer.
 pub(super) fn upstream_filters(options: &Options, further: Option<Value>) -> Vec<Value> {
-    let first_hop = match (options.hops, options.runtime) {
+    let first_hop = match (options.hops, options.runtime()) {
         (Hops::One, Runtime::Wasm) => vec![uncounted(), hold(options)],
         // The module removes the count where it holds the response.
         (Hops::One, Runtime::Module) => vec![hold(options)],
@@ -95,11 +89,13 @@ fn uncounted() -> Value {
 }
 
 fn hold(options: &Options) -> Value {
-    if options.runtime == Runtime::Module {
-        return dynamic_module::filter(names::HOLD, names::HOLD, None);
+    match &options.filter {
+        FilterSource::Module => dynamic_module::filter(names::HOLD, names::HOLD, None),
+        FilterSource::Wasm { hold, .. } => {
+            let vm = wasm_vm(names::HOLD, hold.clone());
+            wasm_filter((names::HOLD, names::HOLD), Headers::MayPause, vm, None)
+        }
     }
-    let vm = wasm_vm(names::HOLD, options.hold.clone());
-    wasm_filter((names::HOLD, names::HOLD), Headers::MayPause, vm, None)
 }
 
 /// A bootstrap with the holding filter and nothing else, which every Envoy accepts that runs

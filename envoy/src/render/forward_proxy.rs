@@ -10,11 +10,13 @@
 use std::collections::BTreeMap;
 
 use data_encoding::BASE64;
-use llm_balancer_config::{Config, Deployment, Endpoint, Proxy, Secret, Tls, names};
+use llm_balancer_config::{Config, Deployment, Endpoint, Proxy, Scheme, Secret, Tls, names};
 use serde_json::{Value, json};
 
 use super::first_hop;
-use super::message::{header_mutation, http1, http1_options, socket_address, typed, with};
+use super::message::{
+    self, header_mutation, http1, http1_options, internal_upstream, socket_address, tcp_proxy, typed, with,
+};
 use super::process::Options;
 use super::upstream_cluster::{IDLE_TIMEOUT, Lookup, at, is_name, tcp_keepalive, transport_socket};
 
@@ -34,7 +36,7 @@ const TUNNEL_IDLE_TIMEOUT: &str = "0s";
 pub(crate) fn variables(config: &Config) -> BTreeMap<&'static str, Secret> {
     let used = config.deployments.iter().filter_map(|it| Some((it, config.proxies.of(&it.endpoint)?)));
     let variable = |(deployment, proxy): (&Deployment, &Proxy)| {
-        let login = proxy.login.as_ref().filter(|_| !proxy.in_file)?;
+        let login = proxy.url.login.as_ref().filter(|_| !proxy.in_file)?;
         Some((variable(&deployment.endpoint), Secret::new(basic(login))))
     };
     used.filter_map(variable).collect()
@@ -42,7 +44,10 @@ pub(crate) fn variables(config: &Config) -> BTreeMap<&'static str, Secret> {
 
 /// One per scheme, since each scheme has a proxy of its own.
 fn variable(endpoint: &Endpoint) -> &'static str {
-    if endpoint.tls == Tls::Off { names::HTTP_PROXY_AUTHORIZATION } else { names::HTTPS_PROXY_AUTHORIZATION }
+    match endpoint.scheme() {
+        Scheme::Http => names::HTTP_PROXY_AUTHORIZATION,
+        Scheme::Https => names::HTTPS_PROXY_AUTHORIZATION,
+    }
 }
 
 fn basic(login: &Secret) -> String {
@@ -51,7 +56,7 @@ fn basic(login: &Secret) -> String {
 
 /// The proxy's credentials, which come from Envoy's environment unless the file has them.
 fn authorization(proxy: &Proxy, endpoint: &Endpoint) -> Option<Value> {
-    let login = proxy.login.as_ref()?;
+    let login = proxy.url.login.as_ref()?;
     let value = if proxy.in_file { basic(login) } else { format!("%ENVIRONMENT({})%", variable(endpoint)) };
     Some(json!({"key": "proxy-authorization", "value": value}))
 }
@@ -64,7 +69,7 @@ pub(crate) fn for_tunnels(config: &Config) -> Option<&Proxy> {
 /// The proxy for tunnels, with one of the endpoints behind it.
 fn tunnelled(config: &Config) -> Option<(&Proxy, &Endpoint)> {
     let mut endpoints = config.deployments.iter().map(|deployment| &deployment.endpoint);
-    let https = endpoints.find(|it| it.tls != Tls::Off && config.proxies.of(it).is_some())?;
+    let https = endpoints.find(|it| it.scheme() == Scheme::Https && config.proxies.of(it).is_some())?;
     config.proxies.of(https).map(|proxy| (proxy, https))
 }
 
@@ -79,8 +84,8 @@ fn name(proxy: &Proxy, options: &Options) -> String {
 
 fn stat_name(proxy: &Proxy) -> String {
     let plain = |byte: char| if byte.is_ascii_alphanumeric() { byte } else { '-' };
-    let host: String = proxy.host.chars().map(plain).collect();
-    format!("{}-{host}-{}", names::FORWARD_PROXY, proxy.port)
+    let host: String = proxy.url.host.chars().map(plain).collect();
+    format!("{}-{host}-{}", names::FORWARD_PROXY, proxy.url.port)
 }
 
 /// The cluster of the proxy for tunnels.
@@ -104,13 +109,11 @@ pub(super) fn listener(config: &Config, options: &Options) -> Option<Value> {
         "tunneling_config": with(json!({"hostname": target}), "headers_to_add", headers),
         "access_log": [failures(proxy)],
     });
-    const TYPE: &str = "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy";
-    let filter = json!({"name": "envoy.filters.network.tcp_proxy", "typed_config": typed(TYPE, tunnel)});
     Some(json!({
         "name": name(proxy, options),
         "stat_prefix": names::FORWARD_PROXY,
         "internal_listener": {},
-        "filter_chains": [{"filters": [filter]}],
+        "filter_chains": tcp_proxy(tunnel),
     }))
 }
 
@@ -119,7 +122,7 @@ pub(super) fn listener(config: &Config, options: &Options) -> Option<Value> {
 fn failures(proxy: &Proxy) -> Value {
     let line = format!(
         "llm-balancer: no tunnel through {} ({}) to %DYNAMIC_METADATA({TUNNEL}:{TARGET})%: %RESPONSE_FLAGS% %UPSTREAM_TRANSPORT_FAILURE_REASON%\n",
-        proxy.display_url(),
+        proxy.url.display_url(),
         proxy.variable,
     );
     json!({
@@ -134,9 +137,9 @@ fn failures(proxy: &Proxy) -> Value {
 
 /// The cluster of a deployment that is reached through a proxy.
 pub(super) fn deployment(name: &str, endpoint: &Endpoint, proxy: &Proxy, options: &Options) -> Value {
-    match endpoint.tls {
-        Tls::Off => forwarded(name, endpoint, proxy, options),
-        _ => inside(name, endpoint, proxy, options),
+    match endpoint.scheme() {
+        Scheme::Http => forwarded(name, endpoint, proxy, options),
+        Scheme::Https => inside(name, endpoint, proxy, options),
     }
 }
 
@@ -150,15 +153,13 @@ fn inside(name: &str, endpoint: &Endpoint, proxy: &Proxy, options: &Options) -> 
         "metadata": {"filter_metadata": {TUNNEL: {TARGET: target}}},
     });
     let tls = transport_socket(&endpoint.host, &endpoint.tls, &options.system_cas, Some("http/1.1"));
-    with(at(name, &place, http1(IDLE_TIMEOUT)), "transport_socket", named_for_the_tunnel(tls))
+    with(at(name, place, http1(IDLE_TIMEOUT)), "transport_socket", named_for_the_tunnel(tls))
 }
 
 /// Passes the endpoint's metadata to the listener.
 fn named_for_the_tunnel(tls: Option<Value>) -> Value {
-    const TYPE: &str = "envoy.extensions.transport_sockets.internal_upstream.v3.InternalUpstreamTransport";
     let metadata = json!({"passthrough_metadata": [{"kind": {"host": {}}, "name": TUNNEL}]});
-    let socket = typed(TYPE, with(metadata, "transport_socket", tls));
-    json!({"name": "envoy.transport_sockets.internal_upstream", "typed_config": socket})
+    internal_upstream(with(metadata, "transport_socket", tls))
 }
 
 /// HTTP to the provider: the request line holds its whole URL.
@@ -178,13 +179,13 @@ fn adds(header: Value) -> Value {
 
 /// A cluster with the proxy's address.
 fn at_proxy(name: &str, proxy: &Proxy, protocol: Value, system_cas: &str) -> Value {
-    let address = socket_address(&proxy.host, proxy.port);
-    let cluster = at(name, &json!({"endpoint": {"address": address}}), protocol);
+    let address = socket_address(&proxy.url.host, proxy.url.port);
+    let cluster = at(name, message::endpoint(address), protocol);
     let cluster = with(cluster, "upstream_connection_options", tcp_keepalive());
-    let lookup = is_name(&proxy.host).then(|| Lookup::Logical.cluster_type());
+    let lookup = is_name(&proxy.url.host).then(|| Lookup::Logical.cluster_type());
     let cluster = with(cluster, "cluster_type", lookup);
-    let tls = if proxy.tls { Tls::SystemCas } else { Tls::Off };
-    let socket = transport_socket(&proxy.host, &tls, system_cas, Some("http/1.1"));
+    let tls = if proxy.url.tls { Tls::SystemCas } else { Tls::Off };
+    let socket = transport_socket(&proxy.url.host, &tls, system_cas, Some("http/1.1"));
     with(cluster, "transport_socket", socket)
 }
 
@@ -199,7 +200,7 @@ mod tests {
     use llm_balancer_config::read;
 
     use super::*;
-    use crate::render::{Hops, Options, Runtime, bootstrap};
+    use crate::render::bootstrap;
 
     fn config(text: &str, variables: &[(&str, &str)]) -> Config {
         let lookup =
@@ -209,20 +210,7 @@ mod tests {
     }
 
     fn rendered(config: &Config) -> Value {
-        let options = Options {
-            listen: "127.0.0.1:4000".parse().unwrap(),
-            admin_port: 9901,
-            metrics: None,
-            runtime: Runtime::Wasm,
-            filter: String::new(),
-            hold: Value::Null,
-            hops: Hops::One,
-            system_cas: "ca.pem".to_owned(),
-            redis_socket: String::new(),
-            proxy_changes: 0,
-            max_connections: Options::MAX_CONNECTIONS,
-        };
-        bootstrap(config, "", &options)
+        bootstrap(config, "", &Options::example())
     }
 
     fn items(bases: &[&str]) -> String {

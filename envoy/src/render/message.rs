@@ -33,11 +33,40 @@ pub(super) fn listener_address(listen: SocketAddr) -> Value {
     json!({"socket_address": with(address, "ipv4_compat", every)})
 }
 
+/// The name of the network filter for HTTP, and the type of its configuration.
+pub(super) const HTTP_CONNECTION_MANAGER: &str = "envoy.filters.network.http_connection_manager";
+pub(super) const HTTP_CONNECTION_MANAGER_TYPE: &str =
+    "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
+
 /// The filter chains of a listener that speaks HTTP.
 pub(super) fn http_connection_manager(manager: Value) -> Value {
-    const TYPE: &str = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
-    let name = "envoy.filters.network.http_connection_manager";
-    json!([{"filters": [{"name": name, "typed_config": typed(TYPE, manager)}]}])
+    filter_chains(HTTP_CONNECTION_MANAGER, typed(HTTP_CONNECTION_MANAGER_TYPE, manager))
+}
+
+/// The filter chains of a listener that passes bytes.
+pub(super) fn tcp_proxy(proxy: Value) -> Value {
+    const TYPE: &str = "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy";
+    filter_chains("envoy.filters.network.tcp_proxy", typed(TYPE, proxy))
+}
+
+fn filter_chains(name: &str, config: Value) -> Value {
+    json!([{"filters": [{"name": name, "typed_config": config}]}])
+}
+
+/// The endpoint at an address.
+pub(super) fn endpoint(address: Value) -> Value {
+    json!({"endpoint": {"address": address}})
+}
+
+/// The endpoints of a cluster: one.
+pub(super) fn load_assignment(cluster: &str, endpoint: Value) -> Value {
+    json!({"cluster_name": cluster, "endpoints": [{"lb_endpoints": [endpoint]}]})
+}
+
+/// The transport socket to an internal listener.
+pub(super) fn internal_upstream(transport: Value) -> Value {
+    const TYPE: &str = "envoy.extensions.transport_sockets.internal_upstream.v3.InternalUpstreamTransport";
+    json!({"name": "envoy.transport_sockets.internal_upstream", "typed_config": typed(TYPE, transport)})
 }
 
 /// The name of the last HTTP filter, and the type of its configuration.
@@ -114,6 +143,13 @@ pub(super) fn header_mutation(mutation: Value) -> Value {
         "name": "envoy.filters.http.header_mutation",
         "typed_config": typed("envoy.extensions.filters.http.header_mutation.v3.HeaderMutation", mutations),
     })
+}
+
+/// The extensions of a connection manager that change a request's headers before the first filter.
+pub(super) fn early_header_mutation(mutations: Vec<Value>) -> Value {
+    const TYPE: &str = "envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation";
+    let mutations = typed(TYPE, json!({"mutations": mutations}));
+    json!([{"name": "envoy.http.early_header_mutation.header_mutation", "typed_config": mutations}])
 }
 
 /// Sets a header, whether it is there or not.

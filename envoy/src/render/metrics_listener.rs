@@ -7,7 +7,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use serde_json::{Value, json};
 
 use super::message::{
-    http_connection_manager, http1, listener_address, open_breakers, overwrite, router, socket_address,
+    endpoint, http_connection_manager, http1, listener_address, load_assignment, open_breakers, overwrite,
+    router, socket_address,
 };
 use super::process::Options;
 use crate::page;
@@ -111,9 +112,6 @@ fn cluster(admin_port: u16) -> Value {
         "connect_timeout": "1s",
         "circuit_breakers": open_breakers(),
         "typed_extension_protocol_options": http1("60s"),
-        "load_assignment": {
-            "cluster_name": METRICS,
-            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": admin}}]}],
-        },
+        "load_assignment": load_assignment(METRICS, endpoint(admin)),
     })
 }

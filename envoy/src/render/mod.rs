@@ -46,6 +46,6 @@ pub use dynamic::binary_clusters;
 pub(crate) use dynamic::{ResourceType, Resources, Revision, deregistration, live_bootstrap};
 pub(crate) use first_hop::only_the_holding_filter;
 pub(crate) use forward_proxy::{for_tunnels as proxy_for_tunnels, variables as proxy_variables};
-pub use process::{Hops, Options, Runtime};
+pub use process::{FilterSource, Hops, Options, Runtime};
 pub(crate) use yaml_writer::to_documents;
 pub use yaml_writer::to_yaml;

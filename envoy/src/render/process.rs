@@ -45,6 +45,20 @@ impl Runtime {
     }
 }
 
+/// Where Envoy has the filter from.
+#[derive(Clone, Debug)]
+pub enum FilterSource {
+    /// A library, which Envoy finds in the folders of `dynamic_module::SEARCH_PATH`.
+    Module,
+    /// Files in WebAssembly.
+    Wasm {
+        /// The path of the filter for Envoy.
+        filter: String,
+        /// Envoy's data source of the filter that holds responses.
+        hold: Value,
+    },
+}
+
 /// Addresses and files of the machine that Envoy runs on.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -54,17 +68,13 @@ pub struct Options {
     pub admin_port: u16,
     /// The address for the status page and the metrics, if there is one.
     pub metrics: Option<SocketAddr>,
-    /// What runs the filter.
-    pub runtime: Runtime,
-    /// The path of the filter in WebAssembly for Envoy.
-    pub filter: String,
-    /// Envoy's data source of the filter in WebAssembly that holds responses; unused with two hops.
-    pub hold: Value,
+    /// The filter.
+    pub filter: FilterSource,
     /// The way of first attempts.
     pub hops: Hops,
     /// The PEM file with the system's CAs.
     pub system_cas: String,
-    /// The Unix socket to Redis; unused without one in the configuration.
+    /// The Unix socket to Redis. A reload may add the first Redis.
     pub redis_socket: String,
     /// How many reloads have changed the forward proxy for https.
     pub proxy_changes: u32,
@@ -75,6 +85,32 @@ pub struct Options {
 impl Options {
     /// More clients than one machine serves. Without a limit Envoy logs a warning at every start.
     pub const MAX_CONNECTIONS: u32 = 100_000;
+
+    /// For tests: every file has a name, and there is no port for metrics.
+    pub fn example() -> Self {
+        Self {
+            listen: ([127, 0, 0, 1], 4000).into(),
+            admin_port: 9901,
+            metrics: None,
+            filter: FilterSource::Wasm {
+                filter: "filter.wasm".to_owned(),
+                hold: json!({"filename": names::HOLD_FILE}),
+            },
+            hops: Hops::One,
+            system_cas: "ca.pem".to_owned(),
+            redis_socket: "redis.sock".to_owned(),
+            proxy_changes: 0,
+            max_connections: Self::MAX_CONNECTIONS,
+        }
+    }
+
+    /// What runs the filter.
+    pub(crate) fn runtime(&self) -> Runtime {
+        match self.filter {
+            FilterSource::Module => Runtime::Module,
+            FilterSource::Wasm { .. } => Runtime::Wasm,
+        }
+    }
 }
 
 /// The bootstrap without listeners and clusters. `admin_paths` are all that the admin port answers;
@@ -91,9 +127,9 @@ pub(super) fn process(config: &Config, options: &Options, admin_paths: Option<Va
         "typed_dns_resolver_config": dns_resolver(),
         "overload_manager": overload_manager(options.max_connections),
         "memory_allocator_manager": memory_allocator_manager(),
-        "stats_config": stats_config(config, options.runtime),
+        "stats_config": stats_config(config, options.runtime()),
     });
-    let runtime = (options.runtime == Runtime::Module).then(dynamic_module::layered_runtime);
+    let runtime = (options.runtime() == Runtime::Module).then(dynamic_module::layered_runtime);
     with(process, "layered_runtime", runtime)
 }
 

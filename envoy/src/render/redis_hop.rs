@@ -25,8 +25,8 @@ use llm_balancer_config::{Redis, names};
 use serde_json::{Value, json};
 
 use super::message::{
-    Headers, http_connection_manager, http1, open_breakers, router, socket_address, typed, wasm_filter,
-    wasm_vm, with,
+    Headers, endpoint, http_connection_manager, http1, load_assignment, open_breakers, router,
+    socket_address, tcp_proxy, wasm_filter, wasm_vm, with,
 };
 use super::process::{Options, Runtime};
 use super::upstream_cluster::{Lookup, is_name, transport_socket};
@@ -51,7 +51,7 @@ pub(super) fn listener(options: &Options) -> Value {
         "address": pipe(&options.redis_socket),
         // Clients cannot keep it busy.
         "ignore_global_conn_limit": true,
-        "filter_chains": match options.runtime {
+        "filter_chains": match options.runtime() {
             Runtime::Wasm => http(),
             Runtime::Module => tcp(),
         },
@@ -73,10 +73,7 @@ fn http() -> Value {
 
 /// Passes bytes. The module ends a call that takes too long.
 fn tcp() -> Value {
-    const TYPE: &str = "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy";
-    let proxy =
-        json!({"stat_prefix": names::REDIS_HOP, "cluster": names::REDIS, "idle_timeout": WAIT_TIMEOUT});
-    json!([{"filters": [{"name": "envoy.filters.network.tcp_proxy", "typed_config": typed(TYPE, proxy)}]}])
+    tcp_proxy(json!({"stat_prefix": names::REDIS_HOP, "cluster": names::REDIS, "idle_timeout": WAIT_TIMEOUT}))
 }
 
 /// Holds back the end of a call. Every gateway has it as it is: it needs no file.
@@ -109,7 +106,7 @@ fn route(path: Value, timeout: &str) -> Value {
 }
 
 pub(super) fn clusters(redis: &Redis, options: &Options) -> Vec<Value> {
-    let hop = (options.runtime == Runtime::Wasm).then(|| hop(&options.redis_socket));
+    let hop = (options.runtime() == Runtime::Wasm).then(|| hop(&options.redis_socket));
     hop.into_iter().chain([server(redis, &options.system_cas)]).collect()
 }
 
@@ -120,16 +117,17 @@ fn hop(socket: &str) -> Value {
         "connect_timeout": CONNECT_TIMEOUT,
         "circuit_breakers": open_breakers(),
         "typed_extension_protocol_options": http1("60s"),
-        "load_assignment": load_assignment(names::REDIS_HOP, &pipe(socket)),
+        "load_assignment": load_assignment(names::REDIS_HOP, endpoint(pipe(socket))),
     })
 }
 
 fn server(redis: &Redis, system_cas: &str) -> Value {
+    let address = socket_address(&redis.host, redis.port);
     let server = json!({
         "name": names::REDIS,
         "connect_timeout": CONNECT_TIMEOUT,
         "circuit_breakers": open_breakers(),
-        "load_assignment": load_assignment(names::REDIS, &socket_address(&redis.host, redis.port)),
+        "load_assignment": load_assignment(names::REDIS, endpoint(address)),
     });
     // One server, however many addresses its name has: counts spread over several servers would
     // limit nothing.
@@ -140,8 +138,4 @@ fn server(redis: &Redis, system_cas: &str) -> Value {
 
 fn pipe(socket: &str) -> Value {
     json!({"pipe": {"path": socket, "mode": MODE}})
-}
-
-fn load_assignment(name: &str, address: &Value) -> Value {
-    json!({"cluster_name": name, "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address}}]}]})
 }

@@ -2,15 +2,15 @@
 
 use std::net::IpAddr;
 
-use llm_balancer_config::{Endpoint, Tls};
+use llm_balancer_config::{Endpoint, Scheme, Tls};
 use serde_json::{Value, json};
 
-use super::message::{http1, open_breakers, socket_address, typed, with};
+use super::message::{self, http1, load_assignment, open_breakers, socket_address, typed, with};
 
 /// To the provider's own address.
 pub(super) fn direct(name: &str, endpoint: &Endpoint, system_cas: &str) -> Value {
     let address = socket_address(&endpoint.host, endpoint.port);
-    let cluster = at(name, &json!({"endpoint": {"address": address}}), http1(IDLE_TIMEOUT));
+    let cluster = at(name, message::endpoint(address), http1(IDLE_TIMEOUT));
     let cluster = with(cluster, "upstream_connection_options", tcp_keepalive());
     // An IP address needs no DNS.
     let cluster = with(cluster, "cluster_type", lookup(endpoint).map(Lookup::cluster_type));
@@ -23,16 +23,16 @@ fn lookup(endpoint: &Endpoint) -> Option<Lookup> {
     if !is_name(&endpoint.host) {
         return None;
     }
-    let plain = endpoint.tls == Tls::Off && !endpoint.host.eq_ignore_ascii_case("localhost");
+    let plain = endpoint.scheme() == Scheme::Http && !endpoint.host.eq_ignore_ascii_case("localhost");
     Some(if plain { Lookup::Strict } else { Lookup::Logical })
 }
 
 /// A cluster with one endpoint.
-pub(super) fn at(name: &str, endpoint: &Value, protocol: Value) -> Value {
+pub(super) fn at(name: &str, endpoint: Value, protocol: Value) -> Value {
     json!({
         "name": name,
         "connect_timeout": CONNECT_TIMEOUT,
-        "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": [endpoint]}]},
+        "load_assignment": load_assignment(name, endpoint),
         "circuit_breakers": open_breakers(),
         "typed_extension_protocol_options": protocol,
     })

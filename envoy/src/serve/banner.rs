@@ -95,27 +95,14 @@ fn groups(config: &Config) -> Vec<(&str, Vec<&str>)> {
 #[cfg(test)]
 mod tests {
     use llm_balancer_config::read;
-    use serde_json::Value;
 
     use super::*;
-    use crate::render::{Hops, Runtime};
 
     fn banner(text: &str, warnings: usize) -> String {
         let reading = read("config.yaml", text, &|_| None);
         let config = reading.config.unwrap_or_else(|| panic!("{:?}", reading.findings));
-        let options = Options {
-            listen: "127.0.0.1:4000".parse().unwrap(),
-            admin_port: 9901,
-            metrics: Some("127.0.0.1:9902".parse().unwrap()),
-            runtime: Runtime::Wasm,
-            filter: String::new(),
-            hold: Value::Null,
-            hops: Hops::One,
-            system_cas: String::new(),
-            redis_socket: String::new(),
-            proxy_changes: 0,
-            max_connections: Options::MAX_CONNECTIONS,
-        };
+        let metrics = Some("127.0.0.1:9902".parse().unwrap());
+        let options = Options { metrics, ..Options::example() };
         let text = super::text(&config, &options, Path::new("config.yaml"), warnings);
         anstream::adapter::strip_str(&text).to_string()
     }

@@ -5,7 +5,7 @@ use std::process::Child;
 use std::time::{Duration, Instant};
 
 use super::admin::{Admin, StatKind};
-use super::envoy_process;
+use super::envoy_process::{self, Exit};
 use super::events::{Event, Events};
 use crate::cli::ServeArgs;
 use crate::render::admin_paths;
@@ -19,6 +19,45 @@ const IDLE_POLLS: u32 = 2;
 /// How long Envoy may take to exit after SIGINT, before SIGKILL.
 const EXIT_TIMEOUT: Duration = Duration::from_secs(3);
 
+/// How far a drain is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Begun,
+    /// Envoy's answers ask clients to close their connections. The port stays open for the delay.
+    Closing,
+    /// The port is closed. Polls in a row that saw no request in flight.
+    Closed {
+        idle: u32,
+    },
+}
+
+impl Stage {
+    /// The next stage. `post` sends a command to Envoy, and returns whether Envoy has answered; the
+    /// next poll sends it again if not.
+    fn next(self, is_delay_over: bool, post: impl Fn(&str) -> bool) -> Self {
+        let is_closing = self != Self::Begun || post(admin_paths::FAIL_HEALTH_CHECK);
+        match self {
+            Self::Closed { .. } => self,
+            _ if is_closing && is_delay_over && post(admin_paths::CLOSE_PORT) => Self::Closed { idle: 0 },
+            _ if is_closing => Self::Closing,
+            _ => Self::Begun,
+        }
+    }
+
+    /// The same stage after a poll of the requests in flight.
+    fn polled(self, in_flight: Option<usize>) -> Self {
+        match self {
+            Self::Closed { idle } if in_flight == Some(0) => Self::Closed { idle: idle.saturating_add(1) },
+            Self::Closed { .. } => Self::Closed { idle: 0 },
+            _ => self,
+        }
+    }
+
+    fn is_over(self) -> bool {
+        matches!(self, Self::Closed { idle } if idle >= IDLE_POLLS)
+    }
+}
+
 /// Waits until no request is in flight, until the drain timeout, or until the next signal. Returns
 /// whether Envoy can still deregister from Redis.
 pub(super) fn drain(child: &mut Child, admin: &Admin, events: &Events, args: &ServeArgs) -> io::Result<bool> {
@@ -27,13 +66,10 @@ pub(super) fn drain(child: &mut Child, admin: &Admin, events: &Events, args: &Se
     let limit = Duration::from_secs(args.drain_timeout.into());
     let seconds = limit.as_secs();
     let elapsed = || now().saturating_duration_since(began);
-    let (mut is_failing, mut is_closed, mut is_announced, mut idle) = (false, false, false, 0_u32);
+    let (mut stage, mut is_announced) = (Stage::Begun, false);
     loop {
-        // What Envoy has not answered is sent again. Its answers ask clients to close their
-        // connections from here on.
-        is_failing = is_failing || admin.post(admin_paths::FAIL_HEALTH_CHECK);
-        is_closed = is_closed || is_failing && elapsed() >= delay && admin.post(admin_paths::CLOSE_PORT);
-        let left = if is_failing { in_flight(admin) } else { None };
+        stage = stage.next(elapsed() >= delay, |path| admin.post(path));
+        let left = if stage == Stage::Begun { None } else { in_flight(admin) };
         if child.try_wait()?.is_some() {
             return Ok(false);
         }
@@ -41,8 +77,8 @@ pub(super) fn drain(child: &mut Child, admin: &Admin, events: &Events, args: &Se
             message!("llm-balancer: closing {} after a drain of {seconds} s", requests(left));
             return Ok(left.is_some());
         }
-        idle = if is_closed && left == Some(0) { idle.saturating_add(1) } else { 0 };
-        if idle >= IDLE_POLLS {
+        stage = stage.polled(left);
+        if stage.is_over() {
             return Ok(true);
         }
         if !is_announced && left != Some(0) {
@@ -56,21 +92,21 @@ pub(super) fn drain(child: &mut Child, admin: &Admin, events: &Events, args: &Se
     }
 }
 
-/// Ends Envoy now. Returns false if it has ended by itself before.
-pub(super) fn stop(child: &mut Child) -> io::Result<bool> {
+/// Ends Envoy now, unless it has ended by itself before.
+pub(super) fn stop(child: &mut Child) -> io::Result<Exit> {
     if child.try_wait()?.is_some() {
-        return Ok(false);
+        return Ok(Exit::Unexpected);
     }
-    let asked = now();
+    let began = now();
     envoy_process::terminate(child);
     while child.try_wait()?.is_none() {
-        if now().saturating_duration_since(asked) > EXIT_TIMEOUT {
+        if now().saturating_duration_since(began) > EXIT_TIMEOUT {
             child.kill()?;
             break;
         }
         std::thread::sleep(Duration::from_millis(10));
     }
-    Ok(true)
+    Ok(Exit::Stopped)
 }
 
 /// Requests in flight, those included whose answers are not on the wire yet.
@@ -106,6 +142,44 @@ mod tests {
     use crate::render::Runtime;
 
     #[test]
+    fn the_port_closes_after_the_delay_and_once_envoy_has_answered() {
+        use Stage::{Begun, Closed, Closing};
+        const FAIL: &str = admin_paths::FAIL_HEALTH_CHECK;
+        const CLOSE: &str = admin_paths::CLOSE_PORT;
+        let closed = Closed { idle: 0 };
+        // A stage, whether the delay is over, what Envoy answers, and the next stage.
+        let table: [(Stage, bool, &[&str], Stage); 8] = [
+            (Begun, false, &[], Begun),
+            (Begun, true, &[CLOSE], Begun),
+            (Begun, false, &[FAIL, CLOSE], Closing),
+            (Begun, true, &[FAIL, CLOSE], closed),
+            (Begun, true, &[FAIL], Closing),
+            (Closing, false, &[CLOSE], Closing),
+            (Closing, true, &[], Closing),
+            (Closing, true, &[CLOSE], closed),
+        ];
+        for (stage, is_delay_over, answered, expected) in table {
+            let next = stage.next(is_delay_over, |path| answered.contains(&path));
+            assert_eq!(next, expected, "{stage:?} {is_delay_over} {answered:?}");
+        }
+        let again = |path: &str| panic!("{path} is sent again");
+        assert_eq!(Closed { idle: 1 }.next(true, again), Closed { idle: 1 });
+    }
+
+    #[test]
+    fn a_drain_is_over_when_two_polls_in_a_row_see_no_request_and_the_port_is_closed() {
+        let idle = |stage: Stage| stage.polled(Some(0));
+        let closed = Stage::Closed { idle: 0 };
+        assert!(!idle(closed).is_over() && idle(idle(closed)).is_over());
+        for seen in [Some(1), None] {
+            assert!(!idle(idle(closed).polled(seen)).is_over(), "{seen:?}");
+        }
+        for open in [Stage::Begun, Stage::Closing] {
+            assert!(!idle(idle(open)).is_over(), "{open:?}");
+        }
+    }
+
+    #[test]
     fn an_envoy_that_does_not_answer_hardly_extends_the_drain() {
         let mute = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = mute.local_addr().unwrap().port();
@@ -117,7 +191,7 @@ mod tests {
         assert!(!can_deregister.unwrap());
         // Generous: a question that waits for ten seconds takes longer.
         assert!(began.elapsed() < Duration::from_secs(9), "{:?}", began.elapsed());
-        assert!(stop(&mut child).unwrap());
+        assert_eq!(stop(&mut child).unwrap(), Exit::Stopped);
     }
 
     fn sleeping() -> Command {
@@ -131,7 +205,7 @@ mod tests {
         let start = |command| envoy_process::spawn(command).unwrap();
         let (mut ended, mut running) = (start(Command::new("false")), start(sleeping()));
         ended.wait().unwrap();
-        assert!(!stop(&mut ended).unwrap());
-        assert!(stop(&mut running).unwrap());
+        assert_eq!(stop(&mut ended).unwrap(), Exit::Unexpected);
+        assert_eq!(stop(&mut running).unwrap(), Exit::Stopped);
     }
 }

@@ -5,11 +5,14 @@ use std::ffi::OsString;
 
 use llm_balancer_config::Config;
 
+use crate::support::config_file::LoadedConfig;
+
 /// The configuration with the names of all variables, whichever of them its file names. Other
 /// variables make another VM, by Envoy's rules, and requests that are between two attempts would be
 /// lost with the old one.
-pub(crate) fn with_all_variables(config: Config) -> Config {
-    Config { env_names: names(env::vars_os().map(|(name, _)| name)), ..config }
+pub(crate) fn with_all_variables(loaded: LoadedConfig) -> LoadedConfig {
+    let env_names = names(env::vars_os().map(|(name, _)| name));
+    LoadedConfig { config: Config { env_names, ..loaded.config }, ..loaded }
 }
 
 /// In order, so that every configuration has the same. The filter reads only UTF-8.

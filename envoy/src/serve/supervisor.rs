@@ -10,11 +10,12 @@ use llm_balancer_config::{Config, Secret, names};
 
 use super::admin::StatKind;
 use super::environment::with_all_variables;
+use super::envoy_process::{self, Exit};
 use super::events::{Event, Events};
-use super::file_watcher::{self, FileWatcher};
+use super::file_watcher::FileWatcher;
 use super::revisions::Revisions;
 use super::runtime_folder::RuntimeFolder;
-use super::{banner, config_diff, drain, envoy_process};
+use super::{banner, config_diff, drain};
 use crate::cli::ServeArgs;
 use crate::render::{Options, Resources, deregistration, proxy_for_tunnels, proxy_variables};
 use crate::support::colors::{GREEN, RED};
@@ -25,8 +26,8 @@ use crate::support::{ca_bundle, listen};
 
 /// Between two looks at a starting Envoy, which needs some tenths of a second.
 const POLL: Duration = Duration::from_millis(10);
-/// Polls of the file watcher between two removals of idle revisions.
-const REMOVAL_POLLS: u32 = 20;
+/// Between two removals of idle revisions.
+const REMOVAL: Duration = Duration::from_secs(1);
 /// The longest time to deregister: a new listener whose filter reads the file, three ticks of it of
 /// 50 ms, and calls to Redis. With few deployments it takes half a second.
 const DEREGISTRATION: Duration = Duration::from_secs(2);
@@ -34,16 +35,22 @@ const DEREGISTRATION: Duration = Duration::from_secs(2);
 /// meanwhile.
 const FAILED_LISTENERS: &str = "listener_manager.listener_create_failure";
 
+/// Why the files are read again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cause {
+    /// SIGHUP.
+    Signal,
+    /// They have changed.
+    Files,
+}
+
 /// A running Envoy and what it serves.
 #[derive(Debug)]
 pub(crate) struct Supervisor<'a> {
     pub(crate) args: &'a ServeArgs,
     pub(crate) folder: &'a RuntimeFolder,
-    /// The newest configuration, its text, and that after parsing.
-    pub(crate) config: Config,
-    pub(crate) text: String,
-    pub(crate) parsed: Vec<u8>,
-    pub(crate) warnings: usize,
+    /// The newest configuration that Envoy has accepted, and its options.
+    pub(crate) served: LoadedConfig,
     pub(crate) options: Options,
     /// Credentials of forward proxies in Envoy's environment.
     pub(crate) variables: BTreeMap<&'static str, Secret>,
@@ -56,24 +63,24 @@ pub(crate) struct Supervisor<'a> {
 }
 
 impl Supervisor<'_> {
-    /// Serves until Envoy exits, and returns its exit code.
-    pub(crate) fn run(mut self) -> Result<u8, Failure> {
+    /// Serves until Envoy exits, and returns its exit code. `warnings` are those of the start.
+    pub(crate) fn run(mut self, warnings: usize) -> Result<u8, Failure> {
         let lost = |error: io::Error| Failure::Io(format!("cannot wait for Envoy: {error}"));
-        let asked = !self.start()? || self.serve().map_err(lost)?;
+        let exit = if self.start(warnings)? { self.serve().map_err(lost)? } else { Exit::Stopped };
         let status = self.child.wait().map_err(lost)?;
-        if !asked {
+        if exit == Exit::Unexpected {
             report_exit(status);
         }
-        Ok(envoy_process::exit_code(status, asked))
+        Ok(envoy_process::exit_code(status, exit))
     }
 
     /// Waits until Envoy serves. Returns false if a signal stops it before.
-    fn start(&mut self) -> Result<bool, Failure> {
+    fn start(&mut self, warnings: usize) -> Result<bool, Failure> {
         let address = listen::from_here(self.options.listen);
         loop {
             if let Ok(Some(status)) = self.child.try_wait() {
                 report_exit(status);
-                return Err(Failure::EnvoyExited(envoy_process::exit_code(status, false)));
+                return Err(Failure::EnvoyExited(envoy_process::exit_code(status, Exit::Unexpected)));
             }
             match self.is_initialized() {
                 Err(failure) => {
@@ -81,7 +88,7 @@ impl Supervisor<'_> {
                     return Err(failure);
                 }
                 Ok(true) if TcpStream::connect_timeout(&address, POLL).is_ok() => {
-                    banner::print(&self.config, &self.options, &self.args.config, self.warnings);
+                    banner::print(&self.served.config, &self.options, &self.args.config, warnings);
                     return Ok(true);
                 }
                 Ok(_) => {}
@@ -112,13 +119,12 @@ impl Supervisor<'_> {
         }
     }
 
-    /// Serves until Envoy exits. Returns whether a signal asked for that: an Envoy that ends while it
-    /// drains was not asked to.
-    fn serve(&mut self) -> io::Result<bool> {
-        let mut polls = 0_u32;
+    /// Serves until Envoy exits. The exit of an Envoy that ends while it drains is unexpected.
+    fn serve(&mut self) -> io::Result<Exit> {
+        let mut removed = drain::now();
         while self.child.try_wait()?.is_none() {
-            match self.events.next(file_watcher::POLL) {
-                Some(Event::Reload) => self.reload(true),
+            match self.events.next(self.watcher.interval()) {
+                Some(Event::Reload) => self.reload(Cause::Signal),
                 Some(Event::Stop) => {
                     self.revisions.refuse_readiness();
                     let admin = &self.revisions.xds.admin;
@@ -131,26 +137,27 @@ impl Supervisor<'_> {
                 Some(Event::Child) => {}
                 None => {
                     if self.watcher.has_changed() {
-                        self.reload(false);
+                        self.reload(Cause::Files);
                     }
-                    polls = polls.wrapping_add(1);
-                    if polls.is_multiple_of(REMOVAL_POLLS) {
+                    if drain::now().saturating_duration_since(removed) >= REMOVAL {
+                        removed = drain::now();
                         self.revisions.remove_idle();
                     }
                 }
             }
         }
-        Ok(false)
+        Ok(Exit::Unexpected)
     }
 
     /// Has the filter remove this instance from Redis, so that the others need not reserve a share
     /// of the limits for it.
     fn deregister(&mut self) {
-        if self.config.redis.is_none() {
+        let LoadedConfig { config, parsed, .. } = &self.served;
+        if config.redis.is_none() {
             return;
         }
         let revision = self.revisions.newest().next();
-        if let Some(listener) = deregistration(revision, &self.config, &self.parsed, &self.options) {
+        if let Some(listener) = deregistration(revision, config, parsed, &self.options) {
             self.revisions.add_listener(&listener);
             let admin = &self.revisions.xds.admin;
             let is_done = || admin.filter_counter(names::DEREGISTERED).is_some_and(|count| count > 0);
@@ -164,8 +171,8 @@ impl Supervisor<'_> {
         }
     }
 
-    /// Re-reads the files and serves them, or keeps the previous configuration. `asked`: by SIGHUP.
-    fn reload(&mut self, asked: bool) {
+    /// Re-reads the files and serves them, or keeps the previous configuration.
+    fn reload(&mut self, cause: Cause) {
         self.watcher.mark_read();
         let was_refused = std::mem::take(&mut self.is_refused);
         match self.apply_files() {
@@ -176,7 +183,9 @@ impl Supervisor<'_> {
             Ok(None) if was_refused => {
                 message!("llm-balancer: the files have the served configuration again")
             }
-            Ok(None) if asked => message!("llm-balancer: not reloaded: the configuration is unchanged"),
+            Ok(None) if cause == Cause::Signal => {
+                message!("llm-balancer: not reloaded: the configuration is unchanged")
+            }
             Ok(None) => {}
             Err(failure) => {
                 message!("llm-balancer: {RED}not reloaded{RED:#}: {failure}");
@@ -195,25 +204,26 @@ impl Supervisor<'_> {
         if needs_restart {
             message!("llm-balancer: environment variables are those of the start: restart to use new ones");
         }
-        let LoadedConfig { config, text, parsed, .. } = accepted?;
-        if text == self.text {
+        let loaded = accepted?;
+        if loaded.text == self.served.text {
             return Ok(None);
         }
-        let config = with_all_variables(config);
-        let note = self.check_address(&config)?;
-        self.check_proxy_credentials(&config)?;
-        let is_other_proxy = proxy_for_tunnels(&config) != proxy_for_tunnels(&self.config);
+        let loaded = with_all_variables(loaded);
+        let config = &loaded.config;
+        let note = self.check_address(config)?;
+        self.check_proxy_credentials(config)?;
+        let is_other_proxy = proxy_for_tunnels(config) != proxy_for_tunnels(&self.served.config);
         let options = Options {
-            system_cas: ca_bundle::find(&config)?,
-            redis_socket: self.folder.redis_socket(&config)?,
+            system_cas: ca_bundle::find(config)?,
+            redis_socket: self.folder.redis_socket(config)?,
             proxy_changes: self.options.proxy_changes.saturating_add(u32::from(is_other_proxy)),
             ..self.options.clone()
         };
-        let resources = Resources::new(self.revisions.newest().next(), &config, &parsed, &options);
+        let resources = Resources::new(self.revisions.newest().next(), config, &loaded.parsed, &options);
         let resources = resources.map_err(Failure::Io)?;
         self.revisions.switch(resources).map_err(Failure::Io)?;
-        let changes = config_diff::summary(&self.config, &config);
-        (self.config, self.text, self.parsed, self.options) = (config, text, parsed, options);
+        let changes = config_diff::summary(&self.served.config, config);
+        (self.served, self.options) = (loaded, options);
         let changes = if changes.is_empty() { "no effective change".to_owned() } else { changes };
         Ok(Some(format!("{changes}{note}")))
     }

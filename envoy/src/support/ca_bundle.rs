@@ -24,7 +24,7 @@ pub(crate) fn find(config: &Config) -> Result<String, Failure> {
     for deployment in &config.deployments {
         let role = || format!("ssl_verify of deployment {}", deployment.id);
         needed |= needs_system(&deployment.endpoint.tls, role)?;
-        needed |= config.proxies.of(&deployment.endpoint).is_some_and(|proxy| proxy.tls);
+        needed |= config.proxies.of(&deployment.endpoint).is_some_and(|proxy| proxy.url.tls);
     }
     if let Some(redis) = &config.redis {
         needed |= needs_system(&redis.tls, || "ssl_ca_certs of Redis".to_owned())?;

@@ -60,13 +60,12 @@ impl ConfigFile {
 
     /// Prints the findings to standard error. An error if the configuration is refused.
     pub(crate) fn accept(self) -> Result<LoadedConfig, Failure> {
-        let Self { loaded: Loaded { reading, text, parsed }, files } = self;
+        let Loaded { reading, text, parsed } = self.loaded;
         for finding in &reading.findings {
             message!("{}", colors::colored(finding));
         }
-        let warnings = reading.findings.len();
         let config = reading.config.ok_or(Failure::Refused)?;
-        Ok(LoadedConfig { config, text, parsed, files, warnings })
+        Ok(LoadedConfig { config, text, parsed })
     }
 }
 
@@ -88,8 +87,6 @@ pub(crate) struct LoadedConfig {
     pub(crate) text: String,
     /// The same after parsing.
     pub(crate) parsed: Vec<u8>,
-    pub(crate) files: Vec<(PathBuf, FileStamp)>,
-    pub(crate) warnings: usize,
 }
 
 #[cfg(test)]

@@ -12,7 +12,8 @@ pub(crate) fn proxies(config: &Config) -> Vec<String> {
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
     for deployment in &config.deployments {
         if let Some(proxy) = config.proxies.of(&deployment.endpoint) {
-            let count = counts.entry(format!("{} ({})", proxy.display_url(), proxy.variable)).or_default();
+            let count =
+                counts.entry(format!("{} ({})", proxy.url.display_url(), proxy.variable)).or_default();
             *count = count.saturating_add(1);
         }
     }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use llm_balancer::render::{Hops, Options, Runtime, bootstrap};
+use llm_balancer::render::{FilterSource, Hops, Options, bootstrap};
 use llm_balancer_config::{Config, load};
 use serde_json::{Value, json};
 
@@ -20,7 +20,6 @@ pub struct Golden {
 pub const HOLD: &str = "hold.wasm";
 pub const FILTER: &str = "filter.wasm";
 pub const CA: &str = "ca.pem";
-const REDIS_SOCKET: &str = "redis.sock";
 
 pub fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
@@ -65,14 +64,9 @@ pub fn options(listen: &str, admin_port: u16, hops: Hops) -> Options {
     Options {
         listen: listen.parse().unwrap(),
         admin_port,
-        metrics: None,
-        runtime: Runtime::Wasm,
-        filter: FILTER.to_owned(),
-        hold: json!({"filename": HOLD}),
+        filter: FilterSource::Wasm { filter: FILTER.to_owned(), hold: json!({"filename": HOLD}) },
         hops,
         system_cas: CA.to_owned(),
-        redis_socket: REDIS_SOCKET.to_owned(),
-        proxy_changes: 0,
-        max_connections: Options::MAX_CONNECTIONS,
+        ..Options::example()
     }
 }

@@ -86,6 +86,13 @@ impl Bill {
     }
 }
 
+/// `1.40.0` of `/usr/bin/envoy  version: 0123ab/1.40.0/Clean/RELEASE/BoringSSL`, which begins with
+/// the path of the binary.
+pub fn envoy_version(about: &str) -> Option<&str> {
+    let (_, build) = about.split_once("version: ")?;
+    build.split('/').nth(1)
+}
+
 /// Envoy, by the number of its version and its binary.
 pub fn envoy(version: &str, binary: &[u8]) -> Value {
     json!({

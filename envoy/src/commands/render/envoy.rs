@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::output::{OutputFolder, socket_path};
 use crate::cli::RenderArgs;
-use crate::render::{Options, Runtime, bootstrap, proxy_variables, to_yaml};
+use crate::render::{FilterSource, Options, bootstrap, proxy_variables, to_yaml};
 use crate::support::failure::Failure;
 use crate::support::messages::message;
 use crate::support::standard_output::print_file;
@@ -16,35 +16,38 @@ const BOOTSTRAP: &str = "bootstrap.yaml";
 
 pub(super) fn render(args: &RenderArgs, config: &Config, text: &str) -> Result<(), Failure> {
     let address = listen::address(&args.listen, config)?;
+    let (system_cas, redis_socket) = (ca_bundle::find(config)?, socket_path(args, config)?);
+    let folder = args.out.as_deref().map(OutputFolder::create).transpose()?;
+    // Without a folder, relative to Envoy's working directory.
+    let file = |name: &str| match &folder {
+        Some(folder) => folder.file(name).display().to_string(),
+        None => name.to_owned(),
+    };
     let options = Options {
         listen: address,
         admin_port: args.listen.admin_port(),
         metrics: listen::metrics(&args.listen, address),
-        runtime: Runtime::Wasm,
-        // Relative to Envoy's working directory.
-        filter: FILTER.to_owned(),
-        hold: json!({"filename": names::HOLD_FILE}),
+        filter: FilterSource::Wasm {
+            filter: file(FILTER),
+            hold: json!({"filename": file(names::HOLD_FILE)}),
+        },
         hops: args.listen.hops(),
-        system_cas: ca_bundle::find(config)?,
-        redis_socket: socket_path(args, config)?,
+        system_cas,
+        redis_socket,
         proxy_changes: 0,
         max_connections: Options::MAX_CONNECTIONS,
     };
     print_requirements(config, &options);
-    match &args.out {
+    let bootstrap = to_yaml(&bootstrap(config, text, &options))?;
+    match &folder {
         None => {
-            print_file(to_yaml(&bootstrap(config, text, &options))?.as_bytes())?;
+            print_file(bootstrap.as_bytes())?;
             message!(
                 "note: Envoy loads {FILTER} and {} from its working directory; --out DIR writes all files",
                 names::HOLD_FILE
             );
         }
-        Some(dir) => {
-            let folder = OutputFolder::create(dir)?;
-            let [filter, hold] =
-                [FILTER, names::HOLD_FILE].map(|name| folder.file(name).display().to_string());
-            let hold = json!({"filename": hold});
-            let bootstrap = to_yaml(&bootstrap(config, text, &Options { filter, hold, ..options }))?;
+        Some(folder) => {
             folder.write(FILTER, embedded_filter::bytes()?)?;
             folder.write(names::HOLD_FILE, embedded_filter::hold()?)?;
             folder.write(BOOTSTRAP, bootstrap.as_bytes())?;

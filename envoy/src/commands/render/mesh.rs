@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::output::{OutputFolder, socket_path};
 use crate::cli::{MeshArgs, Profile, RenderArgs, Target};
 use crate::render::mesh::{FilterCode, Mesh, SYSTEM_CAS};
-use crate::render::{Hops, Options, Runtime, bootstrap, to_documents};
+use crate::render::{FilterSource, Hops, Options, bootstrap, to_documents};
 use crate::support::failure::Failure;
 use crate::support::messages::message;
 use crate::support::standard_output::print_file;
@@ -33,12 +33,10 @@ pub(super) fn render(
         listen: ([127, 0, 0, 1], args.listen.port()).into(),
         admin_port: args.listen.admin_port(),
         metrics: None,
-        runtime: Runtime::Wasm,
-        filter: mesh.filter_file(),
-        hold: match hops {
+        filter: FilterSource::Wasm {
+            filter: mesh.filter_file(),
             // A few hundred bytes, which need no file in the pods.
-            Hops::One => json!({"inline_bytes": BASE64.encode(embedded_filter::hold()?)}),
-            Hops::Two => Value::Null,
+            hold: json!({"inline_bytes": BASE64.encode(embedded_filter::hold()?)}),
         },
         hops,
         system_cas: SYSTEM_CAS.to_owned(),

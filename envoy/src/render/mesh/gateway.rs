@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use data_encoding::BASE64;
+use data_encoding::{BASE64, HEXLOWER};
 use llm_balancer_config::names;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -180,5 +180,6 @@ pub(super) fn not_patched(advice: &str) -> String {
 
 /// The first 32 bits of the SHA-256, in hexadecimal.
 fn fingerprint(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().take(4).map(|byte| format!("{byte:02x}")).collect()
+    let digest = HEXLOWER.encode(&Sha256::digest(bytes));
+    digest.chars().take(8).collect()
 }

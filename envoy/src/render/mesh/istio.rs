@@ -11,9 +11,9 @@ use serde_json::{Map, Value, json};
 use super::gateway::{FilterCode, Mesh, NAME, labels, not_patched};
 use super::parts::BootstrapParts;
 use super::single_hop;
-use crate::render::message::{ROUTER, ROUTER_TYPE, typed, with};
-
-const HTTP_CONNECTION_MANAGER: &str = "envoy.filters.network.http_connection_manager";
+use crate::render::message::{
+    HTTP_CONNECTION_MANAGER, HTTP_CONNECTION_MANAGER_TYPE, ROUTER, ROUTER_TYPE, typed, with,
+};
 
 const NETWORKING: &str = "networking.istio.io/v1";
 
@@ -179,7 +179,7 @@ fn patches(mut parts: BootstrapParts, mesh: &Mesh) -> Vec<Value> {
     }
     let extensions = extensions.into_iter();
     patches.extend(extensions.map(|extension| patch("EXTENSION_CONFIG", None, "ADD", extension)));
-    let manager = json!({"name": HTTP_CONNECTION_MANAGER, "typed_config": manager_type(parts.manager)});
+    let manager = json!({"name": HTTP_CONNECTION_MANAGER, "typed_config": typed(HTTP_CONNECTION_MANAGER_TYPE, Value::Object(parts.manager))});
     patches.push(patch("NETWORK_FILTER", Some(&in_manager), "MERGE", manager));
     // Behind the gateway's own filters: what they refuse is not counted.
     let filters = parts.filters.into_iter();
@@ -242,13 +242,6 @@ fn fetched_by_agent(reference: &str, sha256: &str) -> Value {
     // The agent does not use the cluster, but Envoy's API requires one.
     let uri = json!({"uri": format!("oci://{reference}"), "cluster": "_", "timeout": "30s"});
     json!({"remote": {"http_uri": uri, "sha256": sha256}})
-}
-
-fn manager_type(fields: Map<String, Value>) -> Value {
-    typed(
-        "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
-        Value::Object(fields),
-    )
 }
 
 #[cfg(test)]

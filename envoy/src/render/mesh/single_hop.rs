@@ -5,7 +5,7 @@ use llm_balancer_config::names;
 use serde_json::{Map, Value, json};
 
 use super::parts::{BootstrapParts, MANAGER, move_headers, take};
-use crate::render::message::typed;
+use crate::render::message::early_header_mutation;
 
 /// Removes the internal listener and its cluster, and moves the listener's filter and route to the
 /// gateway's.
@@ -39,12 +39,5 @@ pub(super) fn rearrange(parts: &mut BootstrapParts) {
 /// Adds headers before the first filter.
 fn early(headers: &Value) -> Value {
     let headers = headers.as_array().into_iter().flatten();
-    let mutations: Vec<_> = headers.map(|header| json!({"append": header})).collect();
-    json!([{
-        "name": "envoy.http.early_header_mutation.header_mutation",
-        "typed_config": typed(
-            "envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation",
-            json!({"mutations": mutations}),
-        ),
-    }])
+    early_header_mutation(headers.map(|header| json!({"append": header})).collect())
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::gateway::{FilterCode, Mesh};
 use super::{envoy_gateway, istio};
 use crate::render::bootstrap;
-use crate::render::process::{Hops, Options, Runtime};
+use crate::render::process::{FilterSource, Hops, Options};
 
 const TEXT: &str = "model_list:
 - {model_name: g, litellm_params: {model: openai/m, api_key: k}}
@@ -29,17 +29,9 @@ pub(crate) fn mesh() -> Mesh {
 fn bootstrap_of(text: &str, mesh: &Mesh, hops: Hops) -> Value {
     let config: Config = llm_balancer_config::read("config.yaml", text, &|_| None).config.unwrap();
     let options = Options {
-        listen: "127.0.0.1:4000".parse().unwrap(),
-        admin_port: 9901,
-        metrics: None,
-        runtime: Runtime::Wasm,
-        filter: mesh.filter_file(),
-        hold: json!({"inline_bytes": ""}),
+        filter: FilterSource::Wasm { filter: mesh.filter_file(), hold: json!({"inline_bytes": ""}) },
         hops,
-        system_cas: String::new(),
-        redis_socket: String::new(),
-        proxy_changes: 0,
-        max_connections: Options::MAX_CONNECTIONS,
+        ..Options::example()
     };
     bootstrap(&config, text, &options)
 }

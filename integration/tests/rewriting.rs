@@ -182,20 +182,17 @@ async fn stream_options_stay_where_there_is_a_stream() {
 #[tokio::test]
 async fn a_client_cannot_bring_its_own_provider() {
     let world = world("", "").await;
-    for (key, value) in [
-        ("api_base", json!("http://127.0.0.1:1/evil")),
-        ("base_url", json!("http://127.0.0.1:1/evil")),
-        ("api_key", json!("sk-client")),
-        ("custom_llm_provider", json!("azure")),
-        ("mock_response", json!("fake")),
+    for (key, value, status) in [
+        ("api_base", "http://127.0.0.1:1/evil", 400),
+        ("base_url", "http://127.0.0.1:1/evil", 400),
+        ("api_key", "sk-client", 200),
+        ("custom_llm_provider", "azure", 200),
+        ("mock_response", "fake", 200),
     ] {
         let reply = world.chat_with("gpt", &json!({ key: value })).await;
-        if reply.status == 200 {
-            assert_eq!(reply.served_by(), "paris", "{key}");
-        } else {
-            reply.error(400);
-        }
+        assert_eq!(reply.status, status, "{key}: {}", reply.text());
     }
+    assert_eq!(world.provider.calls(), ["paris"; 3]);
     for sent in world.provider.received() {
         let text = String::from_utf8_lossy(&sent.body).into_owned();
         assert!(

@@ -347,8 +347,8 @@ async fn after_a_burst_has_ended_least_busy_spreads_requests_evenly() {
             }
             let counts = in_turn(&world, 240, &json!({})).await;
             println!("{workers} workers, round {round}: {counts:?}");
-            // 80 each, and 3.6 standard deviations less.
-            assert!(names.iter().all(|name| of(&counts, name) >= 54), "{counts:?} of {workers} workers");
+            // 80 each, and 4.8 standard deviations less.
+            assert!(names.iter().all(|name| of(&counts, name) >= 45), "{counts:?} of {workers} workers");
         }
     })
     .await;

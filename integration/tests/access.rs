@@ -122,16 +122,14 @@ async fn a_path_written_otherwise_does_not_get_around_the_key() {
         "/health/liveliness%2f..%2f..%2fv1/models",
         "/health/",
     ] {
-        let reply = world.get(path).await;
-        assert!([400, 401, 404].contains(&reply.status), "{path}: {} {}", reply.status, reply.text());
+        assert_eq!(world.get(path).await.status, 401, "{path}");
     }
     for path in [
         "/health/liveliness/../../v1/chat/completions",
         "//v1/chat/completions",
         "/v1/chat/completions/../chat/completions",
     ] {
-        let reply = world.post(path, &ask("gpt")).await;
-        assert!([400, 401, 404, 405].contains(&reply.status), "{path}: {} {}", reply.status, reply.text());
+        assert_eq!(world.post(path, &ask("gpt")).await.status, 401, "{path}");
     }
     assert!(world.provider.received().is_empty());
 }

@@ -9,9 +9,9 @@ use serde_json::{Value, json};
 const ERROR: &str = r#"{"error":{"message":"too many","type":"rate_limit_error","code":429}}"#;
 const EVENTS: &str = "text/event-stream";
 
-/// The line of the next request after these.
-async fn next_line(world: &World, before: usize) -> Value {
-    world.logged(before + 1).await.remove(before)
+/// The line of the only request.
+async fn only_line(world: &World) -> Value {
+    world.logged(1).await.remove(0)
 }
 
 /// What has status 200 and is no answer, and the status that it should have had.
@@ -89,26 +89,25 @@ async fn an_answer_that_is_none_is_tried_elsewhere() {
         item("gpt", "tokyo", ", weight: 1"),
     );
     let mut world = World::new(&config).await;
+    let mut cases = Vec::new();
     for (what, answer, status) in false_successes() {
         world.provider.always("paris", answer);
         for stream in [false, true] {
-            let before = world.balancer.access_log().len();
             let reply = world.chat_with("gpt", &json!({"stream": stream})).await;
             assert_eq!((reply.status, reply.retries()), (200, 1), "{what}: {}", reply.text());
             assert_eq!(stream, reply.text().ends_with(DONE), "{what}: {}", reply.text());
-            let line = next_line(&world, before).await;
-            let outcome = if status == 429 { "rate_limited" } else { "server_error" };
-            for (nth, deployment, outcome, status) in
-                [(0, "paris", outcome, status), (1, "tokyo", "success", 200)]
-            {
-                let attempt = &line["attempts"][nth];
-                assert_eq!(attempt["deployment"], deployment, "{what}: {line}");
-                assert_eq!(
-                    (&attempt["outcome"], &attempt["status"]),
-                    (&json!(outcome), &json!(status)),
-                    "{what}"
-                );
-            }
+            cases.push((what, status));
+        }
+    }
+    for (line, (what, status)) in world.logged(cases.len()).await.iter().zip(cases) {
+        let outcome = if status == 429 { "rate_limited" } else { "server_error" };
+        for (nth, deployment, outcome, status) in
+            [(0, "paris", outcome, status), (1, "tokyo", "success", 200)]
+        {
+            let attempt = &line["attempts"][nth];
+            assert_eq!(attempt["deployment"], deployment, "{what}: {line}");
+            let ended = (&attempt["outcome"], &attempt["status"]);
+            assert_eq!(ended, (&json!(outcome), &json!(status)), "{what}: {line}");
         }
     }
     world.assert_well("gpt").await;
@@ -117,8 +116,8 @@ async fn an_answer_that_is_none_is_tried_elsewhere() {
 #[tokio::test]
 async fn alone_it_is_an_error_for_the_client_with_the_status_that_it_should_have_had() {
     let mut world = World::group(&["paris"], "num_retries: 0, disable_cooldowns: true").await;
+    let mut cases = Vec::new();
     for (what, answer, status) in false_successes() {
-        let before = world.balancer.access_log().len();
         let answer = answer.header("x-provider", "kept inside").retry_after("3");
         world.provider.script("paris", [answer]);
         let reply = world.chat_with("gpt", &json!({"stream": true})).await;
@@ -130,9 +129,11 @@ async fn alone_it_is_an_error_for_the_client_with_the_status_that_it_should_have
         assert_eq!(reply.header("x-litellm-model-id"), Some("paris"), "{what}");
         assert_eq!(reply.header("x-provider"), None, "{what}: nothing of what was replaced passes");
         assert_eq!(reply.header("retry-after"), Some("3"), "{what}");
-        let line = next_line(&world, before).await;
-        assert_ne!(line["outcome"], "success", "{what}");
-        assert_eq!(line["status"], status, "{what}");
+        cases.push((what, status));
+    }
+    for (line, (what, status)) in world.logged(cases.len()).await.iter().zip(cases) {
+        assert_ne!(line["outcome"], "success", "{what}: {line}");
+        assert_eq!(line["status"], status, "{what}: {line}");
     }
     world.assert_well("gpt").await;
 }
@@ -167,7 +168,7 @@ async fn an_error_in_the_middle_of_a_stream_reaches_the_client_and_is_no_success
     assert_eq!(events.status, 200);
     let text = events.rest().await;
     assert!(text.contains("\"hi\"") && text.contains("too many") && text.ends_with(DONE), "{text}");
-    let line = next_line(&world, 0).await;
+    let line = only_line(&world).await;
     assert_eq!(line["outcome"], "stream_interrupted", "{line}");
     assert_eq!(line["attempts"][0]["class"], "rate_limit", "{line}");
     assert_eq!(world.provider.calls().len(), 1);
@@ -228,7 +229,7 @@ async fn a_preamble_is_held_for_seconds_and_no_longer_also_if_nothing_follows() 
     assert!((Duration::from_secs(12)..Duration::from_millis(15_900)).contains(&waited), "{waited:?}");
     let rest = events.rest().await;
     assert_eq!(format!("{}{rest}", String::from_utf8_lossy(&bytes)), format!("{role}{text}"));
-    let line = next_line(&world, 0).await;
+    let line = only_line(&world).await;
     assert_eq!(line["outcome"], "success");
     assert!(line["first_byte_ms"].as_u64().unwrap() >= 15_900, "the role is no output: {line}");
 }
@@ -240,7 +241,7 @@ async fn an_error_behind_blank_lines_that_had_to_pass_is_no_success() {
     world.provider.script("paris", [Answer::pieces(pieces).every(Duration::from_millis(400))]);
     let reply = world.chat("gpt").await;
     assert_eq!((reply.status, reply.text().trim()), (200, ERROR));
-    let line = next_line(&world, 0).await;
+    let line = only_line(&world).await;
     assert_eq!(line["outcome"], "stream_interrupted", "{line}");
     assert_eq!(line["attempts"][0]["class"], "rate_limit", "{line}");
     world.assert_well("gpt").await;
@@ -251,6 +252,7 @@ async fn ordinary_answers_and_odd_ones_pass_as_they_are() {
     let mut world = World::group(&["paris"], "num_retries: 0, disable_cooldowns: true").await;
     let event = "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
     let gzip: &[u8] = b"\x1f\x8b\x08\0\0\0\0\0\0\x03\xabV\x02\0";
+    let mut cases = Vec::new();
     for (what, answer, body) in [
         (
             "JSON to a client that wants a stream",
@@ -288,11 +290,13 @@ async fn ordinary_answers_and_odd_ones_pass_as_they_are() {
             b"{\"choices\":[{}]}",
         ),
     ] {
-        let before = world.balancer.access_log().len();
         world.provider.script("paris", [answer]);
         let reply = world.chat_with("gpt", &json!({"stream": true})).await;
         assert_eq!((reply.status, reply.body.as_ref()), (200, body), "{what}: {}", reply.text());
-        assert_eq!(next_line(&world, before).await["outcome"], "success", "{what}");
+        cases.push(what);
+    }
+    for (line, what) in world.logged(cases.len()).await.iter().zip(cases) {
+        assert_eq!(line["outcome"], "success", "{what}: {line}");
     }
     world.assert_well("gpt").await;
 }

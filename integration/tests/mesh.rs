@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use llm_balancer_integration::fleet::ACQUAINTED;
 use llm_balancer_integration::mesh::{MESHES, Rendered, envoy_gateway, istio};
 use llm_balancer_integration::{
     Answer, Client, DONE, Envoy, Provider, Redis, ask, eventually, item, minute, raw,
@@ -356,8 +357,8 @@ async fn the_listener_of_a_gateway_with_a_certificate_has_other_names_and_is_fou
 async fn gateways_that_name_the_same_redis_share_a_limit() {
     let redis = Redis::start().await;
     let router = format!("num_retries: 0, redis_host: 127.0.0.1, redis_port: {}", redis.port());
-    for mesh in MESHES {
-        minute::with_room_for(Duration::from_secs(30)).await;
+    minute::with_room_for(Duration::from_secs(30)).await;
+    let story = async |mesh| {
         let namespace = format!("llm_balancer: {{redis_namespace: {mesh}}}\n");
         let config = format!(
             "{namespace}model_list:\n{}router_settings: {{{router}}}\n",
@@ -365,7 +366,7 @@ async fn gateways_that_name_the_same_redis_share_a_limit() {
         );
         let (one, two) = (World::new(mesh, &[], &config).await, World::new(mesh, &[], &config).await);
         // Both have spoken to Redis, and know of each other.
-        tokio::time::sleep(Duration::from_millis(4500)).await;
+        tokio::time::sleep(ACQUAINTED).await;
         let mut served = 0;
         for _ in 0..10 {
             for client in [&one.client, &two.client] {
@@ -373,5 +374,7 @@ async fn gateways_that_name_the_same_redis_share_a_limit() {
             }
         }
         assert_eq!(served, 8, "{mesh}");
-    }
+    };
+    let [istio, envoy_gateway] = MESHES;
+    tokio::join!(story(istio), story(envoy_gateway));
 }

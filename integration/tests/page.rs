@@ -216,19 +216,13 @@ async fn thousand() -> World {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_thousand_deployments_are_shown_smoothly() {
+async fn only_the_rows_in_view_of_a_thousand_deployments_are_drawn() {
     let world = thousand().await;
     let mut browser = Browser::open(&world.balancer.page()).await;
     browser.eval(ROW).await;
     browser
         .until("document.querySelectorAll('tr.deployment').length === 1000 && timing.series > 35000")
         .await;
-    for _ in 0..4 {
-        browser.eval("globalThis.before = timing, true").await;
-        browser.until("timing !== before").await;
-        let timing = browser.eval("timing").await;
-        eprintln!("a refresh of 1,000 deployments: {timing}");
-    }
     let drawn = "document.querySelectorAll('tr.deployment td:first-of-type').length";
     assert!(browser.eval(drawn).await.as_u64() < Some(100), "only rows in view are drawn");
     browser.eval("document.querySelector('tbody:last-of-type tr:last-child').scrollIntoView(), true").await;

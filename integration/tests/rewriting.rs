@@ -182,20 +182,17 @@ async fn stream_options_stay_where_there_is_a_stream() {
 #[tokio::test]
 async fn a_client_cannot_bring_its_own_provider() {
     let world = world("", "").await;
-    for (key, value) in [
-        ("api_base", json!("http://127.0.0.1:1/evil")),
-        ("base_url", json!("http://127.0.0.1:1/evil")),
-        ("api_key", json!("sk-client")),
-        ("custom_llm_provider", json!("azure")),
-        ("mock_response", json!("fake")),
+    for (key, value, status) in [
+        ("api_base", "http://127.0.0.1:1/evil", 400),
+        ("base_url", "http://127.0.0.1:1/evil", 400),
+        ("api_key", "sk-client", 200),
+        ("custom_llm_provider", "azure", 200),
+        ("mock_response", "fake", 200),
     ] {
         let reply = world.chat_with("gpt", &json!({ key: value })).await;
-        if reply.status == 200 {
-            assert_eq!(reply.served_by(), "paris", "{key}");
-        } else {
-            reply.error(400);
-        }
+        assert_eq!(reply.status, status, "{key}: {}", reply.text());
     }
+    assert_eq!(world.provider.calls(), ["paris"; 3]);
     for sent in world.provider.received() {
         let text = String::from_utf8_lossy(&sent.body).into_owned();
         assert!(
@@ -273,14 +270,17 @@ async fn a_key_from_the_environment_reaches_the_provider_and_no_log() {
     .await;
     world.chat("gpt").await.served_by();
     assert_eq!(world.provider.only_request().header("authorization"), Some("Bearer sk-from-the-environment"));
-    let filter_log: Vec<String> = world
-        .balancer
-        .log()
-        .lines()
-        .filter(|line| line.contains("wasm") || line.starts_with('{'))
-        .map(str::to_owned)
-        .collect();
-    assert!(filter_log.iter().all(|line| !line.contains("sk-from-the-environment")), "{filter_log:?}");
+    world.logged(1).await;
+    let log = world.balancer.log();
+    // At this level Envoy itself writes the headers that it sends.
+    let filters = ["[wasm]", "[dynamic_modules]"];
+    let (of_filter, rest): (Vec<_>, Vec<_>) =
+        log.lines().partition(|line| filters.iter().any(|component| line.contains(component)));
+    let of_requests: Vec<_> = rest.into_iter().filter(|line| line.starts_with('{')).collect();
+    assert!(!of_filter.is_empty() && of_requests.len() == 1, "{log}");
+    for line in [of_filter, of_requests].concat() {
+        assert!(!line.contains("sk-from-the-environment"), "{line}");
+    }
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 //! how many requests.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use llm_balancer_integration::{Answer, Reply, World, item, minute, statistics};
 use serde_json::{Value, json};
@@ -21,7 +21,7 @@ async fn to_one_and_four(items: &str, router_settings: &str, story: impl AsyncFn
 }
 
 /// Lets every worker have a request or two, and a second to hear of the others.
-async fn acquaint(world: &World, body: &Value) {
+async fn first_answers(world: &World, body: &Value) {
     in_turn(world, 12, body).await;
     sleep(ms(1200)).await;
 }
@@ -64,7 +64,7 @@ fn of(counts: &BTreeMap<String, usize>, name: &str) -> usize {
 async fn least_busy_spreads_a_burst_evenly_and_gives_the_slow_fewer() {
     let names = ["paris", "virginia", "tokyo"];
     to_one_and_four(&gpt(&names), "routing_strategy: least-busy", async |workers, world| {
-        acquaint(&world, &json!({})).await;
+        first_answers(&world, &json!({})).await;
         for name in names {
             world.provider.always(name, Answer::ok().after(ms(2000)));
         }
@@ -86,7 +86,7 @@ async fn least_busy_spreads_a_burst_evenly_and_gives_the_slow_fewer() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn least_busy_counts_a_stream_until_it_ends() {
     to_one_and_four(&gpt(&["paris", "virginia"]), "routing_strategy: least-busy", async |workers, world| {
-        acquaint(&world, &json!({})).await;
+        first_answers(&world, &json!({})).await;
         for name in ["paris", "virginia"] {
             world.provider.script(name, [Answer::ok().events(1000).every(ms(20))]);
         }
@@ -116,7 +116,7 @@ async fn usage_based_routing_evens_out_tokens_and_not_requests() {
             world.provider.always("virginia", Answer::ok().using(50, 50));
             minute::with_room_for(Duration::from_secs(8)).await;
             let body = json!({"max_tokens": 20});
-            acquaint(&world, &body).await;
+            first_answers(&world, &body).await;
             in_turn(&world, 54, &body).await;
             // 1,000 tokens each against 100 each: of 66 requests 6.
             let paris = world.provider.received_by("paris").len();
@@ -147,7 +147,7 @@ async fn latency_based_routing_prefers_whoever_is_fastest_and_probes_each_once()
         for (name, time) in names.into_iter().zip([400, 30, 200]) {
             world.provider.always(name, Answer::ok().after(ms(time)));
         }
-        acquaint(&world, &json!({})).await;
+        first_answers(&world, &json!({})).await;
         let probes = ["paris", "tokyo"].map(|name| world.provider.received_by(name).len());
         assert!(
             probes.iter().all(|probes| (1..=usize::from(workers)).contains(probes)),
@@ -167,7 +167,7 @@ async fn a_buffer_lets_the_almost_fastest_take_part() {
         for (name, time) in names.into_iter().zip([1200, 200, 240]) {
             world.provider.always(name, Answer::ok().after(ms(time)));
         }
-        acquaint(&world, &json!({})).await;
+        first_answers(&world, &json!({})).await;
         let counts = in_turn(&world, 32, &json!({})).await;
         assert!(of(&counts, "paris") <= 1, "{counts:?} of {workers} workers");
         assert!(of(&counts, "virginia") >= 5 && of(&counts, "tokyo") >= 5, "{counts:?} of {workers} workers");
@@ -183,12 +183,12 @@ async fn streams_go_by_their_first_byte_and_other_answers_by_their_whole_time() 
         world.provider.always("early", Answer::ok().events(3).after(ms(10)).every(ms(60)));
         world.provider.always("quick", Answer::ok().events(3).after(ms(200)));
         let stream = json!({"stream": true});
-        acquaint(&world, &stream).await;
+        first_answers(&world, &stream).await;
         let streams = in_turn(&world, 12, &stream).await;
         assert!(of(&streams, "early") >= 11, "{streams:?} of {workers} workers");
         world.provider.always("early", Answer::ok().every(ms(150)));
         world.provider.always("quick", Answer::ok().after(ms(60)));
-        acquaint(&world, &json!({})).await;
+        first_answers(&world, &json!({})).await;
         let others = in_turn(&world, 14, &json!({})).await;
         assert!(of(&others, "quick") >= 13, "{others:?} of {workers} workers");
     })
@@ -201,7 +201,7 @@ async fn latency_based_routing_compares_the_time_for_a_token() {
     to_one_and_four(&gpt(&["brief", "wordy"]), settings, async |workers, world| {
         world.provider.always("brief", Answer::ok().using(5, 10).after(ms(60)));
         world.provider.always("wordy", Answer::ok().using(5, 1000).after(ms(150)));
-        acquaint(&world, &json!({})).await;
+        first_answers(&world, &json!({})).await;
         let counts = in_turn(&world, 20, &json!({})).await;
         assert!(of(&counts, "wordy") >= 19, "{counts:?} of {workers} workers");
     })
@@ -336,7 +336,7 @@ async fn routing_groups_have_strategies_of_their_own_and_answer_to_their_names()
 async fn after_a_burst_has_ended_least_busy_spreads_requests_evenly() {
     let names = ["paris", "virginia", "tokyo"];
     to_one_and_four(&gpt(&names), "routing_strategy: least-busy", async |workers, world| {
-        acquaint(&world, &json!({})).await;
+        first_answers(&world, &json!({})).await;
         for round in 0..2 {
             for name in names {
                 world.provider.always(name, Answer::ok().after(ms(800)));
@@ -347,8 +347,8 @@ async fn after_a_burst_has_ended_least_busy_spreads_requests_evenly() {
             }
             let counts = in_turn(&world, 240, &json!({})).await;
             println!("{workers} workers, round {round}: {counts:?}");
-            // 80 each, and 3.6 standard deviations less.
-            assert!(names.iter().all(|name| of(&counts, name) >= 54), "{counts:?} of {workers} workers");
+            // 80 each, and 4.8 standard deviations less.
+            assert!(names.iter().all(|name| of(&counts, name) >= 45), "{counts:?} of {workers} workers");
         }
     })
     .await;
@@ -360,17 +360,18 @@ async fn a_deployment_that_becomes_fast_has_its_share_again_within_a_minute() {
     to_one_and_four(&gpt(&names), "routing_strategy: latency-based-routing", async |workers, world| {
         world.provider.always("paris", Answer::ok().after(ms(500)));
         world.provider.always("virginia", Answer::ok().after(ms(50)));
-        acquaint(&world, &json!({})).await;
+        first_answers(&world, &json!({})).await;
         let counts = in_turn(&world, 30, &json!({})).await;
         assert!(of(&counts, "paris") <= 1, "{counts:?} of {workers} workers, while it is slow");
         world.provider.always("paris", Answer::ok().after(ms(5)));
-        let minute = tokio::time::Instant::now() + Duration::from_secs(60);
-        while tokio::time::Instant::now() < minute {
-            in_turn(&world, 1, &json!({})).await;
+        let (begun, mut last) = (Instant::now(), Vec::new());
+        let is_back = |last: &[bool]| last.iter().rev().take(20).filter(|is_paris| **is_paris).count() >= 10;
+        while begun.elapsed() < Duration::from_secs(60) && !is_back(&last) {
+            last.push(of(&in_turn(&world, 1, &json!({})).await, "paris") == 1);
             sleep(ms(500)).await;
         }
         let counts = in_turn(&world, 120, &json!({})).await;
-        println!("{workers} workers: {counts:?}");
+        println!("{workers} workers: {counts:?} after {:?}", begun.elapsed());
         assert!(of(&counts, "paris") >= 60, "{counts:?} of {workers} workers, a minute later");
     })
     .await;

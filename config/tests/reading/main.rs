@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of a test")]
 
+mod azure;
 mod deployments;
 mod listings;
 mod messages;

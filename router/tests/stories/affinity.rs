@@ -353,32 +353,6 @@ fn prompt_caching_is_for_prompts_that_providers_cache() {
     assert_eq!(outcomes(&mut world), BTreeMap::from([("hit".to_owned(), 40), ("miss".to_owned(), 40)]));
 }
 
-#[story(unsupported = test)]
-fn an_explanation_says_who_was_preferred_and_why_another_serves() {
-    let yaml = sessions(&CITIES) + "general_settings: {master_key: sk-1234567890abcdef}\n";
-    let mut world = World::of(&yaml);
-    let explained = |world: &mut World| -> serde_json::Value {
-        let headers = [("authorization", "Bearer sk-1234567890abcdef"), ("x-llm-balancer-explain", "1")];
-        let body = format!(r#"{{"model":"g","messages":[],{}}}"#, session(3));
-        let response = world.post(CHAT, &headers, body.as_bytes(), |_| Answer::Ok);
-        let text = response.headers.iter().find(|(name, _)| name == "x-llm-balancer-explain").unwrap();
-        serde_json::from_str(&text.1).unwrap()
-    };
-    let first = explained(&mut world);
-    assert_eq!(
-        (&first["routing"]["affinity"], &first["routing"]["affinity_rank"]),
-        (&"hit".into(), &0.into())
-    );
-    let home = first["selected"].as_str().unwrap().to_owned();
-    let headers = [("authorization", "Bearer sk-1234567890abcdef")];
-    let body = format!(r#"{{"model":"{home}","messages":[]}}"#);
-    world.post(CHAT, &headers, body.as_bytes(), |_| Answer::RateLimited(5));
-    let second = explained(&mut world);
-    let routing = &second["routing"];
-    assert_eq!((&routing["affinity"], &routing["affinity_rank"]), (&"moved".into(), &1.into()), "{second}");
-    assert_eq!(routing["affinity_reason"], "cooling_down");
-}
-
 /// Requests that are larger than a minute of any deployment: each takes a whole one.
 #[story(unsupported = test)]
 fn metric_log_and_explanation_have_the_same_reason_for_a_request_that_has_moved() {

@@ -136,3 +136,31 @@ fn an_explanation_reads_no_more_records_than_it_lists() {
     };
     assert_eq!(reads(1_000), reads(100));
 }
+
+#[story(unsupported = test)]
+fn an_explanation_says_who_was_preferred_and_why_another_serves() {
+    let yaml = group(&["paris", "oslo", "rome", "bonn"], "")
+        + "router_settings: {optional_pre_call_checks: [session_affinity]}\n"
+        + "general_settings: {master_key: sk-1234567890abcdef}\n";
+    let mut world = World::of(&yaml);
+    let explained = |world: &mut World| -> serde_json::Value {
+        let headers = [("authorization", "Bearer sk-1234567890abcdef"), ("x-llm-balancer-explain", "1")];
+        let body = br#"{"model":"g","messages":[],"metadata":{"session_id":"session-3"}}"#;
+        let response = world.post(CHAT, &headers, body, |_| Answer::Ok);
+        let text = response.headers.iter().find(|(name, _)| name == "x-llm-balancer-explain").unwrap();
+        serde_json::from_str(&text.1).unwrap()
+    };
+    let first = explained(&mut world);
+    assert_eq!(
+        (&first["routing"]["affinity"], &first["routing"]["affinity_rank"]),
+        (&"hit".into(), &0.into())
+    );
+    let home = first["selected"].as_str().unwrap().to_owned();
+    let headers = [("authorization", "Bearer sk-1234567890abcdef")];
+    let body = format!(r#"{{"model":"{home}","messages":[]}}"#);
+    world.post(CHAT, &headers, body.as_bytes(), |_| Answer::RateLimited(5));
+    let second = explained(&mut world);
+    let routing = &second["routing"];
+    assert_eq!((&routing["affinity"], &routing["affinity_rank"]), (&"moved".into(), &1.into()), "{second}");
+    assert_eq!(routing["affinity_reason"], "cooling_down");
+}

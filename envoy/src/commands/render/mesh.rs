@@ -35,8 +35,12 @@ pub(super) fn render(
         metrics: None,
         filter: FilterSource::Wasm {
             filter: mesh.filter_file(),
-            // A few hundred bytes, which need no file in the pods.
-            hold: json!({"inline_bytes": BASE64.encode(embedded_filter::hold()?)}),
+            hold: match hops {
+                // A few hundred bytes, which need no file in the pods.
+                Hops::One => json!({"inline_bytes": BASE64.encode(embedded_filter::hold()?)}),
+                // Nothing holds a response: without a filter built, this renders.
+                Hops::Two => Value::Null,
+            },
         },
         hops,
         system_cas: SYSTEM_CAS.to_owned(),

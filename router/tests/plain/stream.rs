@@ -10,6 +10,8 @@ use super::json::{self, Member};
 pub const MOST: usize = 64 * 1024;
 /// The longest `usage` object that is read.
 const MOST_USAGE: usize = 8 * 1024;
+/// The highest number that is a count of tokens.
+const MOST_TOKENS: u64 = 0xffff_ffff;
 /// The most members of an object that is read.
 const MOST_MEMBERS: usize = 1000;
 
@@ -190,7 +192,7 @@ struct Counts {
 impl Counts {
     fn of(usage: &str) -> Option<Self> {
         let members = json::members(usage.as_bytes()).filter(|members| members.len() <= MOST_MEMBERS)?;
-        let of = |name: &str| json::last(&members, name).and_then(number);
+        let of = |name: &str| json::last(&members, name).and_then(number).filter(|count| *count <= MOST_TOKENS);
         let (prompt, completion, total) = (
             of("prompt_tokens").or(of("input_tokens")),
             of("completion_tokens").or(of("output_tokens")),

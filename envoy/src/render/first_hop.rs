@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::attempts;
 use super::dynamic_module;
-use super::local_replies::{body_format, body_of, in_own_words};
+use super::local_replies::{body_of, in_own_words, selected};
 use super::message::{
     Headers, early_header_mutation, header_mutation, http_connection_manager, listener_address, overwrite,
     router, typed, upstream_codec, wasm_filter, wasm_vm, with,
@@ -113,17 +113,12 @@ pub(crate) fn only_the_holding_filter(options: &Options) -> Value {
 }
 
 /// Local replies that the edge's own mappers would spoil.
-pub(super) fn local_reply_mappers() -> [Value; 6] {
+pub(super) fn local_reply_mappers() -> [Value; 5] {
     [
         // The filter's answers have their body already.
         json!({
             "filter": selected(&format!("response.code_details == '{}'", names::FILTER)),
             "body_format_override": {"text_format_source": {"inline_string": "%LOCAL_REPLY_BODY%"}},
-        }),
-        // A route that answers itself has its own words: `serve` adds one when it drains.
-        json!({
-            "filter": selected("response.code_details == 'direct_response'"),
-            "body_format_override": body_format("internal_server_error"),
         }),
         // Where the filter has had the headers of an answer, Envoy passes it by, and the client gets
         // these. They have the statuses of the filter and of the access log.
@@ -142,17 +137,6 @@ fn passing_by(expression: &str, envoys: u16, status: u16) -> Value {
         "status_code": status,
         "body_format_override": body_of(envoys),
     })
-}
-
-/// Selects local replies by an expression of CEL.
-fn selected(expression: &str) -> Value {
-    json!({"extension_filter": {
-        "name": "envoy.access_loggers.extension_filters.cel",
-        "typed_config": typed(
-            "envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter",
-            json!({"expression": expression}),
-        ),
-    }})
 }
 
 /// The route of a first attempt. Envoy keeps the body for the second pass only where a route could

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::message::with;
+use super::message::{typed, with};
 
 /// Statuses of the edge and their messages. The status is the error's code too.
 const MESSAGES: &[(u16, &str)] = &[
@@ -30,9 +30,26 @@ pub(super) fn local_replies(first: &[Value]) -> Value {
         let mapper = in_own_words(*status);
         with(mapper, "status_code", (*status == UPGRADE).then(|| UPGRADE_REQUIRED.into()))
     });
+    // A route that answers itself has its own words: `serve` adds one when it drains.
+    let direct = json!({
+        "filter": selected("response.code_details == 'direct_response'"),
+        "body_format_override": body_format("internal_server_error"),
+    });
+    let first = first.iter().cloned().chain([direct]);
     // All others with Envoy's message, plain text without quotes.
-    let mappers: Vec<_> = first.iter().cloned().chain(own_words).chain([mapper("GE", 500)]).collect();
+    let mappers: Vec<_> = first.chain(own_words).chain([mapper("GE", 500)]).collect();
     json!({"mappers": mappers, "body_format": body_format(INVALID)})
+}
+
+/// Selects local replies by an expression of CEL.
+pub(super) fn selected(expression: &str) -> Value {
+    json!({"extension_filter": {
+        "name": "envoy.access_loggers.extension_filters.cel",
+        "typed_config": typed(
+            "envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter",
+            json!({"expression": expression}),
+        ),
+    }})
 }
 
 /// The words for one status, where a mapper that takes precedence would have others.
@@ -73,7 +90,7 @@ pub(super) fn body_of(status: u16) -> Value {
 }
 
 /// The body of an error with the words of what answers.
-pub(super) fn body_format(kind: &str) -> Value {
+fn body_format(kind: &str) -> Value {
     let body = format!(
         r#"{{"error":{{"message":"%LOCAL_REPLY_BODY%","type":"{kind}","param":null,"code":"%RESPONSE_CODE%"}}}}"#
     );

@@ -82,7 +82,7 @@ MODULE := -p llm-balancer-filter --profile module
 # The filter that fits into a ConfigMap: hardly any inlining, no loops unrolled, and in the places of
 # panics no folder of this machine.
 REGISTRY := $(or $(CARGO_HOME),$(HOME)/.cargo)/registry/src/
-SMALL_FILTER := -p llm-balancer-filter --target wasm32-wasip1 --profile small \
+SMALL_FILTER := -p llm-balancer-filter --no-default-features --target wasm32-wasip1 --profile small \
   --config 'target.wasm32-wasip1.rustflags = ["-Cllvm-args=-inline-threshold=2 -inlinehint-threshold=6 -unroll-threshold=0", "--remap-path-prefix=$(REGISTRY)="]'
 
 # Installs Debian packages as root, one installation at a time; otherwise names them and fails.

@@ -51,6 +51,13 @@ pub struct Loaded {
     pub parsed: Vec<u8>,
 }
 
+/// [`Loaded::parsed`] as a document in JSON, which every build of the filter reads; empty where
+/// nothing is parsed.
+pub fn json_document(parsed: &[u8]) -> String {
+    let tree = yaml::decode(parsed).and_then(Result::ok);
+    tree.as_ref().and_then(Node::entries).map(yaml::json_document).unwrap_or_default()
+}
+
 /// Reads a file that includes no others. For `include:`, see [`load`].
 pub fn read(file: &str, text: &str, env: &dyn Fn(&str) -> Option<String>) -> Reading {
     let mut report = Report::new(file);
@@ -60,15 +67,20 @@ pub fn read(file: &str, text: &str, env: &dyn Fn(&str) -> Option<String>) -> Rea
     }
 }
 
-/// Reads the text of a file, or what [`load`] has parsed.
+/// Reads what [`load`] has parsed, or the text of a file: in YAML; in JSON if this crate is compiled
+/// without YAML.
 pub fn read_bytes(file: &str, bytes: &[u8], env: &dyn Fn(&str) -> Option<String>) -> Reading {
-    match yaml::decode(bytes) {
-        None => read(file, &String::from_utf8_lossy(bytes), env),
-        Some(Ok(tree)) => read_tree(&tree, Report::new(file), env),
-        Some(Err(reason)) => {
-            let mut report = Report::new(file);
+    let mut report = Report::new(file);
+    let tree = match yaml::decode(bytes) {
+        None if cfg!(feature = "yaml") => return read(file, &String::from_utf8_lossy(bytes), env),
+        None => yaml::parse_json(bytes).map_err(|error| format!("not JSON: {error}")),
+        Some(tree) => tree.map_err(str::to_owned),
+    };
+    match tree {
+        Ok(tree) => read_tree(&tree, report, env),
+        Err(reason) => {
             let advice = "use the filter and the program of one release";
-            report.error(Place::FIRST_LINE, &Path::top("document"), reason, advice);
+            report.error(Place::FIRST_LINE, &Path::top("document"), &reason, advice);
             Reading::failed(report)
         }
     }

@@ -6,27 +6,41 @@ use super::python;
 use super::tree::{Entry, Value};
 use super::write::{Style, write};
 
-/// A document that reads back as the same tree, for a configuration from several files. Flow style, one line for each entry of the top two
-/// levels, so that a person can still find a place in it.
+/// A document that reads back as the same tree, for a configuration from several files. Flow style,
+/// one line for each entry of the top two levels, so that a person can still find a place in it.
 pub(crate) fn document(entries: &[Entry]) -> String {
-    let mut out = String::from("{\n");
-    for entry in entries {
+    by_lines(entries, &FLOW)
+}
+
+/// The same in JSON, which is YAML too. Numbers that JSON lacks are texts, which mean the same where
+/// a number is expected.
+pub(crate) fn json_document(entries: &[Entry]) -> String {
+    let float = |number: f64| {
+        let text = float(number);
+        if number.is_finite() { text } else { format!("\"{text}\"") }
+    };
+    by_lines(entries, &Style { float, ..FLOW })
+}
+
+fn by_lines(entries: &[Entry], style: &Style) -> String {
+    let mut out = String::from("{");
+    for (index, entry) in entries.iter().enumerate() {
+        out.push_str(if index == 0 { "\n" } else { ",\n" });
         text(&entry.key, &mut out);
         out.push_str(": ");
         match &entry.node.value {
             Value::List(items) => {
-                out.push_str("[\n");
-                for item in items {
-                    write(&item.value, &FLOW, &mut out);
-                    out.push_str(",\n");
+                out.push('[');
+                for (index, item) in items.iter().enumerate() {
+                    out.push_str(if index == 0 { "\n" } else { ",\n" });
+                    write(&item.value, style, &mut out);
                 }
-                out.push(']');
+                out.push_str("\n]");
             }
-            value => write(value, &FLOW, &mut out),
+            value => write(value, style, &mut out),
         }
-        out.push_str(",\n");
     }
-    out.push_str("}\n");
+    out.push_str("\n}\n");
     out
 }
 

@@ -3,6 +3,7 @@
 mod anchors;
 mod document;
 mod include;
+mod json;
 mod merge;
 mod parse;
 mod parsed;
@@ -11,8 +12,9 @@ pub(crate) mod scalar;
 mod tree;
 mod write;
 
-pub(crate) use document::{document, json};
+pub(crate) use document::{document, json, json_document};
 pub(crate) use include::with_includes;
+pub(crate) use json::parse_json;
 pub(crate) use parse::parse;
 pub(crate) use parsed::{decode, encode};
 pub(crate) use tree::{Entry, Node, Value, find};

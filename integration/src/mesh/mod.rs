@@ -172,9 +172,9 @@ impl Pod<'_> {
     }
 }
 
-/// What `cargo build -p llm-balancer-filter` leaves.
+/// The filter that a ConfigMap holds, as `make build` leaves it.
 pub fn filter_file() -> &'static str {
-    concat!(env!("CARGO_MANIFEST_DIR"), "/../target/wasm32-wasip1/release/llm_balancer_filter.wasm")
+    concat!(env!("CARGO_MANIFEST_DIR"), "/../target/wasm32-wasip1/small/llm_balancer_filter.wasm")
 }
 
 fn address(port: u16) -> Value {

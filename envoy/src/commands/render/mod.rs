@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use llm_balancer_config::json_document;
+
 use crate::cli::{ListenArgs, MeshArgs, Profile, RenderArgs, Target};
 use crate::render::mesh::{envoy_gateway, istio};
 use crate::support::config_file::{ConfigFile, LoadedConfig};
@@ -24,11 +26,13 @@ pub(super) fn render(args: &RenderArgs) -> Result<ExitCode, Failure> {
         let options = [("--pods-namespace", args.mesh.pods_namespace.is_some())];
         refuse(&options, "needs --target envoy-gateway: Istio's pods are in the namespace of the gateway")?;
     }
-    let LoadedConfig { config, text, .. } = ConfigFile::read(&args.config)?.accept()?;
+    let LoadedConfig { config, text, parsed } = ConfigFile::read(&args.config)?.accept()?;
     match args.target {
         Target::Envoy => envoy::render(args, &config, &text)?,
-        Target::Istio => mesh::render(args, &config, &text, istio::objects)?,
-        Target::EnvoyGateway => mesh::render(args, &config, &text, envoy_gateway::objects)?,
+        Target::Istio => mesh::render(args, &config, &json_document(&parsed), istio::objects)?,
+        Target::EnvoyGateway => {
+            mesh::render(args, &config, &json_document(&parsed), envoy_gateway::objects)?;
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -150,6 +150,8 @@ tools: wasm-targets ## Install all tools of the tests: Envoy, clients, Redis, Pr
 COMPILED_TOOLS := $(HAVE_DENY) $(HAVE_RUNNER) $(HAVE_FUZZ)
 DOWNLOADED_TOOLS := $(HAVE_ENVOY) $(HAVE_OLD_ENVOYS) $(HAVE_CLIENTS) $(HAVE_FORM_READERS) $(HAVE_PROMETHEUS) $(HAVE_KUBERNETES) $(HAVE_CYCLONEDX)
 
+# Without a filter inside, as on a clean checkout: what lies in target/ changes no result.
+check: export LLM_BALANCER_FILTER := /dev/null
 check: wasm-targets $(HAVE_DENY) ## Quick checks: format, lint, unit tests, licences, advisories
 	cargo fmt --all --check
 	cargo clippy --quiet $(FILTER) -- -D warnings
@@ -166,16 +168,21 @@ test: tools check test-node build testing-balancer docker-tests ## All tests, wi
 	$(TEST_ENV) cargo test --quiet -p llm-balancer --test validate
 	$(TEST_ENV) cargo test --quiet -p xtask
 	cargo test --quiet -p llm-balancer-cost --test per_request
-	@$(MAKE) --no-print-directory fuzz FUZZ_SECONDS=20
-	$(TEST_ENV) integration/run.sh
-	$(TEST_ENV) LLM_BALANCER_HOPS=2 LLM_BALANCER_RUNTIME=wasm integration/run.sh $(AS_IN_A_MESH)
+	@$(MAKE) --no-print-directory test-integration test-mesh
 	@$(MAKE) --no-print-directory test-envoy-$(OLDEST_ENVOY)
 	@$(DOCKER_TESTS) || { [ $$? = 77 ] && echo "docker tests: NOT RUN, see above" >&2; }
+	@$(MAKE) --no-print-directory fuzz FUZZ_SECONDS=20 FUZZ_SEED=1
 
-test-envoys: $(OLDER_ENVOYS:%=test-envoy-%) envoy redis build testing-filter ## The main promises on each Envoy that is supported; `make test` runs them on the oldest, too
+test-integration: tools build testing-balancer ## The tests on the real Envoy
+	$(TEST_ENV) integration/run.sh
+
+test-mesh: tools build testing-balancer ## Those of requests again, with two hops and WebAssembly
+	$(TEST_ENV) LLM_BALANCER_HOPS=2 LLM_BALANCER_RUNTIME=wasm integration/run.sh $(AS_IN_A_MESH)
+
+test-envoys: $(OLDER_ENVOYS:%=test-envoy-%) envoy redis curl build testing-filter ## The main promises on each Envoy that is supported; `make test` runs them on the oldest, too
 	@$(call main_promises,$(ENVOY_VERSION),$(ENVOY))
 
-$(OLDER_ENVOYS:%=test-envoy-%): test-envoy-%: $(TOOLS)/envoys/.envoy-% redis build testing-filter
+$(OLDER_ENVOYS:%=test-envoy-%): test-envoy-%: $(TOOLS)/envoys/.envoy-% redis curl build testing-filter
 	@$(call main_promises,$*,$(TOOLS)/envoys/$*/bin/envoy)
 
 # What depends on Envoy more than on the filter.
@@ -183,7 +190,7 @@ PROMISES := round_trip retries limits reload traps tls redis_hop examples mesh
 main_promises = echo "main promises on Envoy $(1)" >&2; export ENVOY=$(2); cargo test --quiet -p llm-balancer --test validate \
   && integration/run.sh $(PROMISES)
 
-test-docker: tools build docker-tests ## Tests in containers, with networks that fail; starts a Docker engine if none runs
+test-docker: envoy redis build docker-tests ## Tests in containers, with networks that fail; starts a Docker engine if none runs
 	@$(DOCKER_TESTS)
 
 # Programs are built outside of the engine, which may have no network.
@@ -215,8 +222,8 @@ soak: envoy redis testing-balancer ## Random faults of providers, clients, Redis
 test-node: wasm-targets $(HAVE_RUNNER) node ## The router's tests again, as WebAssembly in Node
 	CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER=$(RUNNER) cargo test -p llm-balancer-router --target wasm32-unknown-unknown
 
-fuzz: $(HAVE_FUZZ) cxx ## Random inputs, each target against its oracle, an hour each; FUZZ_SECONDS=600 FUZZ_TARGETS='sse json_body'
-	@CARGO_FUZZ=$(CARGO_FUZZ) fuzz/run.sh $(FUZZ_SECONDS) $(FUZZ_TARGETS)
+fuzz: $(HAVE_FUZZ) cxx ## Random inputs, each target against its oracle, an hour each; FUZZ_SECONDS=600 FUZZ_TARGETS='sse json_body' FUZZ_SEED=7
+	@CARGO_FUZZ=$(CARGO_FUZZ) FUZZ_SEED=$(FUZZ_SEED) fuzz/run.sh $(FUZZ_SECONDS) $(FUZZ_TARGETS)
 
 fuzz-corpora: ## The smallest inputs that reach what `make fuzz` has reached, to be committed
 	@fuzz/minimize.sh

@@ -68,6 +68,12 @@ impl ResolveContext<'_, '_, '_> {
         if matches!(name, "cometapi" | "heroku" | "mistral") || is_of_others() {
             base.end_path("/v1");
         }
+        // An agent has another path than the models, and BigModel one that the file may leave out.
+        if name == "gradient_ai" {
+            base.end_path(if base.host == "inference.do-ai.run" { "/v1" } else { "/api/v1" });
+        } else if name == "bigmodel" && base.path.is_empty() {
+            base.end_path("/api/paas/v4");
+        }
         // LiteLLM's rule for the names of Unity Catalog, such as `system.ai.name`.
         if name == "databricks" && self.written.matches('.').count() >= 2 {
             base.trim_path("/serving-endpoints");

@@ -10,6 +10,7 @@ mod formats;
 mod infer;
 mod lookup;
 mod messages;
+mod native;
 mod provider;
 mod proxies;
 mod refused_by_model;

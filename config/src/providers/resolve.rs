@@ -8,7 +8,7 @@ use super::endpoint_parts::EndpointParts;
 use super::infer::{infer_provider, prefixed};
 use super::provider::Provider;
 use super::spelling::upstream_name;
-use super::{formats, lookup, messages};
+use super::{formats, lookup, messages, native};
 use crate::config::{Credential, Endpoint, Tls, Wire};
 use crate::diagnostics::{ADVISES, Suggestions, did_you_mean};
 use crate::values::{Reader, Section};
@@ -113,7 +113,8 @@ fn provider_of<'m>(
     suggestions: &mut Suggestions,
 ) -> Result<(&'static Provider, &'m str), ResolveError> {
     if let Some(custom) = custom {
-        let provider = lookup::find(custom).ok_or_else(|| unknown_custom_provider(custom, suggestions))?;
+        let provider =
+            lookup::find(custom).ok_or_else(|| unknown_custom_provider(custom, model, suggestions))?;
         let prefixed = model.strip_prefix(custom).and_then(|rest| rest.strip_prefix('/'));
         return Ok((provider, prefixed.unwrap_or(model)));
     }
@@ -127,8 +128,11 @@ fn provider_of<'m>(
     }
 }
 
-fn unknown_custom_provider(custom: &str, suggestions: &mut Suggestions) -> ResolveError {
-    let near = suggestions.name(custom, lookup::names());
+fn unknown_custom_provider(custom: &str, model: &str, suggestions: &mut Suggestions) -> ResolveError {
+    if native::is_another(custom) {
+        return native::unserved(custom, model);
+    }
+    let near = native::meant(custom).or_else(|| suggestions.name(custom, lookup::names()));
     let advice = did_you_mean(near, "write openai as custom_llm_provider if it is OpenAI-compatible");
     let message = format!("unknown provider \"{custom}\"");
     ResolveError::Unsupported(Unsupported { key: "custom_llm_provider", message, advice })
@@ -136,14 +140,19 @@ fn unknown_custom_provider(custom: &str, suggestions: &mut Suggestions) -> Resol
 
 fn unknown_provider(model: &str, api_base: Option<&str>, suggestions: &mut Suggestions) -> ResolveError {
     let split = model.split_once('/');
-    if let Some(("bitbucket" | "gitlab" | "humanloop" | "langfuse", name)) = split {
-        return formats::stored_prompt(name);
+    match split {
+        Some(("bitbucket" | "gitlab" | "humanloop" | "langfuse", name)) => {
+            return native::stored_prompt(name);
+        }
+        Some((prefix, name)) if native::is_another(prefix) => return native::unserved(prefix, name),
+        _ => {}
     }
     let message = match split {
         Some((prefix, _)) => format!("unknown provider \"{prefix}\""),
         None => format!("missing provider of \"{model}\""),
     };
-    let near = split.and_then(|(prefix, name)| Some((suggestions.name(prefix, lookup::names())?, name)));
+    let mut near = |prefix| native::meant(prefix).or_else(|| suggestions.name(prefix, lookup::names()));
+    let near = split.and_then(|(prefix, name)| Some((near(prefix)?, name)));
     let advice = match api_base {
         None if let Some((provider, name)) = near => format!("did you mean {provider}/{name}?"),
         Some(_) => format!("write openai/{model} if its api_base is OpenAI-compatible"),

@@ -25,6 +25,6 @@ pub use chat_params::ChatParams;
 pub(crate) use context::{ResolveError, Unsupported};
 pub use infer::{are_related, infer_provider, name_at};
 pub(crate) use proxies::read_proxies;
-pub(crate) use resolve::{Resolved, resolve};
+pub(crate) use resolve::{Resolved, check_without_model, resolve};
 pub use spelling::{router_name, upstream_name};
 pub(crate) use tls::{ca_bundle, tls_of_deployment, tls_of_file};

@@ -55,6 +55,11 @@ impl ResolveContext<'_, '_, '_> {
             let advice = format!("write model: azure/{}", self.written);
             self.warn("api_base", message, &advice);
         }
+        if ADVISES && base.is_foundry() && base.path.ends_with("/models") {
+            let message = "address of Azure AI, which expects the key as api-key, and an api-version";
+            let advice = format!("write model: azure_ai/{}", self.written);
+            self.warn("api_base", message, &advice);
+        }
         if ADVISES && base.path.split('/').any(|part| part == "anthropic") {
             let message = "address of Anthropic's API, where chats in OpenAI's format fail";
             let advice = "add llm_balancer: {wire: anthropic}, and let clients use /v1/messages";

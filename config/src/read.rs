@@ -199,7 +199,7 @@ fn read_document(reader: &mut Reader<'_>, document: &Node) -> Option<Config> {
 }
 
 /// Reports a file that holds the configuration below a key of its own: the values of LiteLLM's Helm
-/// chart, or a ConfigMap. Whether it is one.
+/// chart, or a ConfigMap; or one of Docker Compose. Whether it is one.
 fn report_wrapping(reader: &mut Reader<'_>, document: &Section<'_>) -> bool {
     if document.find("model_list").is_some() {
         return false;
@@ -211,6 +211,9 @@ fn report_wrapping(reader: &mut Reader<'_>, document: &Section<'_>) -> bool {
     } else if let Some(entry) = document.find("kind").filter(|entry| is_config_map(entry)) {
         let message = "the configuration is a text below data: this is a ConfigMap of Kubernetes";
         (entry, message, "write that text into a file of its own, and name that file")
+    } else if let Some(entry) = document.find("services").filter(|entry| entry.node.entries().is_some()) {
+        let message = "the configuration is another file: this one is for Docker Compose";
+        (entry, message, "name the file that it mounts into LiteLLM, such as config.yaml")
     } else {
         return false;
     };

@@ -4,8 +4,8 @@
 pub fn upstream_name(provider: &str, name: &str) -> String {
     match provider {
         "fireworks_ai" => format!("{}{name}", before_fireworks(name)),
-        // OpenRouter's own models keep their prefix: `openrouter/auto`.
-        "openrouter" if !name.contains('/') => format!("openrouter/{name}"),
+        // OpenRouter's own models keep their prefix. Other names without an owner are sent alone.
+        "openrouter" if matches!(name, "auto" | "free") => format!("openrouter/{name}"),
         "vertex_ai" if !name.contains('/') => format!("google/{name}"),
         // Prefixes that select a format in LiteLLM.
         "azure" => without_prefix(name, &["o_series/", "gpt5_series/"]).to_owned(),
@@ -75,6 +75,19 @@ mod tests {
         assert_eq!(sent, "https://clarifai.com/openai/chat-completion/models/gpt-4o");
         for name in ["gpt-4o", "a.b", "a.b.c.d", "https://www.clarifai.com/openai/app/models/m"] {
             assert_eq!(upstream_name("clarifai", name), name);
+        }
+    }
+
+    #[test]
+    fn openrouter_gets_its_own_models_with_their_prefix() {
+        for (name, sent) in [
+            ("auto", "openrouter/auto"),
+            ("free", "openrouter/free"),
+            ("openrouter/auto", "openrouter/auto"),
+            ("gpt-3.5-turbo", "gpt-3.5-turbo"),
+            ("meta-llama/llama-3", "meta-llama/llama-3"),
+        ] {
+            assert_eq!(upstream_name("openrouter", name), sent);
         }
     }
 

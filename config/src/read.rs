@@ -3,7 +3,7 @@
 use std::io;
 
 use crate::config::{Config, Member};
-use crate::deployments::{FileDefaults, StoredCredentials, read_model_list};
+use crate::deployments::{FileDefaults, StoredCredentials, read_model_list, warn_of_claude_without_messages};
 use crate::diagnostics::{ADVISES, Accepted, Finding, Path, Place, Report};
 use crate::keys::tables::{
     GENERAL_SETTINGS, LITELLM_SETTINGS, LLM_BALANCER, ROUTER_SETTINGS, TOP, is_request_parameter,
@@ -169,6 +169,7 @@ fn read_document(reader: &mut Reader<'_>, document: &Node) -> Option<Config> {
     read_affinity(reader, settings.router.as_ref()).apply(&mut list.deployments);
     let aliases = read_aliases(reader, &settings);
     let router = read_router(reader, &settings, own.soft_limits);
+    warn_of_claude_without_messages(reader, &document, &list.deployments, &router.fallbacks);
     let server = read_server(reader, &document, &settings, &own);
     let mut names = KnownNames::new(&list, &aliases, &router.routing_groups);
     check_references(reader, &settings, &mut names);

@@ -1,5 +1,8 @@
 //! Names that the generator writes into Envoy's configuration and the filter uses at run time.
 
+/// Bytes of the name of a model at most, in the file and in requests: response headers repeat it, and
+/// must leave room for others.
+pub const MAX_MODEL_NAME: usize = 1024;
 /// Request header with an id that the edge makes up, the same for every attempt of a request.
 /// Replaces what the client sent.
 pub const STREAM_ID: &str = "x-request-id";

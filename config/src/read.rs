@@ -3,7 +3,7 @@
 use std::io;
 
 use crate::config::{Config, Member};
-use crate::deployments::{FileDefaults, StoredCredentials, read_model_list};
+use crate::deployments::{FileDefaults, StoredCredentials, read_model_list, warn_of_claude_without_messages};
 use crate::diagnostics::{ADVISES, Accepted, Finding, Path, Place, Report};
 use crate::keys::tables::{
     GENERAL_SETTINGS, LITELLM_SETTINGS, LLM_BALANCER, ROUTER_SETTINGS, TOP, is_request_parameter,
@@ -169,6 +169,7 @@ fn read_document(reader: &mut Reader<'_>, document: &Node) -> Option<Config> {
     read_affinity(reader, settings.router.as_ref()).apply(&mut list.deployments);
     let aliases = read_aliases(reader, &settings);
     let router = read_router(reader, &settings, own.soft_limits);
+    warn_of_claude_without_messages(reader, &document, &list.deployments, &router.fallbacks);
     let server = read_server(reader, &document, &settings, &own);
     let mut names = KnownNames::new(&list, &aliases, &router.routing_groups);
     check_references(reader, &settings, &mut names);
@@ -199,7 +200,7 @@ fn read_document(reader: &mut Reader<'_>, document: &Node) -> Option<Config> {
 }
 
 /// Reports a file that holds the configuration below a key of its own: the values of LiteLLM's Helm
-/// chart, or a ConfigMap. Whether it is one.
+/// chart, or a ConfigMap; or one of Docker Compose. Whether it is one.
 fn report_wrapping(reader: &mut Reader<'_>, document: &Section<'_>) -> bool {
     if document.find("model_list").is_some() {
         return false;
@@ -211,6 +212,9 @@ fn report_wrapping(reader: &mut Reader<'_>, document: &Section<'_>) -> bool {
     } else if let Some(entry) = document.find("kind").filter(|entry| is_config_map(entry)) {
         let message = "the configuration is a text below data: this is a ConfigMap of Kubernetes";
         (entry, message, "write that text into a file of its own, and name that file")
+    } else if let Some(entry) = document.find("services").filter(|entry| entry.node.entries().is_some()) {
+        let message = "the configuration is another file: this one is for Docker Compose";
+        (entry, message, "name the file that it mounts into LiteLLM, such as config.yaml")
     } else {
         return false;
     };

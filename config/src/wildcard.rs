@@ -1,7 +1,6 @@
 //! Model names with `*`: which names they match, and what each star matches.
 
-/// Longer names match no pattern: the requested name is sent in response headers.
-const LONGEST_NAME: usize = 512;
+use crate::names::MAX_MODEL_NAME;
 
 /// A `model_name` with at least one `*`.
 ///
@@ -32,7 +31,7 @@ impl Wildcard {
     /// As the groups of a regular expression in which every star is `(.*)`: an earlier star matches
     /// as much as possible. So the pieces are searched from the right, in linear time.
     pub fn captures<'n>(&self, name: &'n str) -> Option<Vec<&'n str>> {
-        let (first, rest) = self.pieces.split_first().filter(|_| name.len() <= LONGEST_NAME)?;
+        let (first, rest) = self.pieces.split_first().filter(|_| name.len() <= MAX_MODEL_NAME)?;
         let (last, middle) = rest.split_last()?;
         let mut left = name.strip_prefix(first.as_str())?.strip_suffix(last.as_str())?;
         let mut captures = Vec::with_capacity(rest.len());
@@ -105,7 +104,7 @@ mod tests {
 
     #[test]
     fn many_stars_take_no_longer_than_one() {
-        let name = "a".repeat(LONGEST_NAME);
+        let name = "a".repeat(MAX_MODEL_NAME);
         // Tried place by place, this would take longer than the universe is old.
         let hostile = format!("{}b", "*a".repeat(200));
         assert_eq!(captures(&hostile, &name), None);
@@ -115,7 +114,7 @@ mod tests {
 
     #[test]
     fn a_name_that_is_too_long_for_a_header_matches_nothing() {
-        assert!(Wildcard::new("*").unwrap().matches(&"a".repeat(LONGEST_NAME)));
-        assert!(!Wildcard::new("*").unwrap().matches(&"a".repeat(LONGEST_NAME + 1)));
+        assert!(Wildcard::new("*").unwrap().matches(&"a".repeat(MAX_MODEL_NAME)));
+        assert!(!Wildcard::new("*").unwrap().matches(&"a".repeat(MAX_MODEL_NAME + 1)));
     }
 }

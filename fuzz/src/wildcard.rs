@@ -1,10 +1,8 @@
 //! Model names with stars, against the regular expression that they stand for.
 
 use llm_balancer_config::Wildcard;
+use llm_balancer_config::names::MAX_MODEL_NAME;
 use regex::Regex;
-
-/// Longer names match nothing.
-const LONGEST_NAME: usize = 512;
 
 /// The first line is the pattern, the rest the name.
 pub fn wildcard(bytes: &[u8]) {
@@ -17,7 +15,7 @@ pub fn wildcard(bytes: &[u8]) {
     let stars = pattern.matches('*').count();
     let captures = wildcard.captures(name);
     assert_eq!(wildcard.matches(name), captures.is_some());
-    if name.len() > LONGEST_NAME {
+    if name.len() > MAX_MODEL_NAME {
         assert_eq!(captures, None);
         return;
     }

@@ -1,5 +1,7 @@
 //! One item of `model_list`.
 
+use std::borrow::Cow;
+
 use super::raw::{FileDefaults, Item, RawDeployment, SkippedDeployment};
 use crate::diagnostics::{ADVISES, Path};
 use crate::keys::check_keys;
@@ -27,10 +29,10 @@ fn read_item(reader: &mut Reader<'_>, node: &Node, path: Path<'_>, file: &FileDe
     let item = Section { entries, path, place: node.place };
     check_keys(reader, &item, &ITEM);
     let group = group(reader, &item);
-    let (Some(group), Some(written)) = (group, litellm_params(reader, &item)) else {
-        return Item::Invalid;
-    };
-    let Ok(mut entries) = file.credentials.apply(reader, &written) else { return Item::Invalid };
+    let Some(written) = litellm_params(reader, &item) else { return Item::Invalid };
+    let applied = file.credentials.apply(reader, &written);
+    let has_credentials = applied.is_ok();
+    let mut entries = applied.unwrap_or(Cow::Borrowed(written.entries));
     for default in &file.params {
         if yaml::find(&entries, &default.key).is_none() {
             entries.to_mut().push(default.clone());
@@ -41,7 +43,14 @@ fn read_item(reader: &mut Reader<'_>, node: &Node, path: Path<'_>, file: &FileDe
     let empty = Section { entries: &[], path: item.path.key("model_info"), place: item.place };
     let info = reader.section(&item, "model_info").unwrap_or(empty);
     check_keys(reader, &info, &MODEL_INFO);
-    let Some(model) = model(reader, &params) else { return Item::Invalid };
+    let model = model(reader, &params);
+    let (Some(group), Some(model), true) = (group, model, has_credentials) else {
+        if ADVISES {
+            let (group, model) = (String::new(), String::new());
+            RawDeployment { group, model, item, params, written, info }.report_rest(reader, file);
+        }
+        return Item::Invalid;
+    };
     if !is_in_its_environment(reader, &info, file) {
         return Item::OtherEnvironment(group);
     }

@@ -1,6 +1,7 @@
 //! `model_list`: its items, and the deployments of each.
 
 mod affinity;
+mod claude;
 mod drop_path;
 mod ids;
 mod item;
@@ -16,6 +17,7 @@ mod stored_credentials;
 mod tags;
 mod weights;
 
+pub(crate) use claude::warn_of_claude_without_messages;
 pub(crate) use model_list::{ModelList, read_model_list};
 pub(crate) use raw::FileDefaults;
 pub(crate) use stored_credentials::StoredCredentials;

@@ -61,9 +61,10 @@ pub(crate) fn read_model_list(
         weights::warn_of_zeros(reader, items, &list.deployments);
     }
     if list.deployments.is_empty() && reader.report.errors() == errors_before {
-        let advice = match list.skipped.is_empty() {
-            true => "set LITELLM_ENVIRONMENT, or add a deployment that can be served",
-            false => "add a deployment that can be served",
+        let advice = if list.skipped.is_empty() {
+            "set LITELLM_ENVIRONMENT, or add a deployment that can be served"
+        } else {
+            "add a deployment that can be served"
         };
         reader.report.error(entry.place, &PATH, "no deployments left", advice);
     }

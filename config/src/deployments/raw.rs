@@ -8,7 +8,9 @@ use super::stored_credentials::StoredCredentials;
 use super::{affinity, drop_path, ids, modes, native_params, params, prompt_template, shown, tags};
 use crate::config::{Deployment, FailurePolicy, Member, Tls};
 use crate::diagnostics::{Path, Place};
-use crate::providers::{ChatParams, ResolveError, Resolved, Unsupported, resolve, tls_of_deployment};
+use crate::providers::{
+    ChatParams, ResolveError, Resolved, Unsupported, check_without_model, resolve, tls_of_deployment,
+};
 use crate::settings::{ALLOWED_FAILS, read_failure_policy};
 use crate::values::{Reader, Secret, Section, TextKind, Unset, is_secret_name};
 use crate::yaml::{Entry, Value};
@@ -99,6 +101,13 @@ impl RawDeployment<'_> {
                 Item::Invalid
             }
         }
+    }
+
+    /// Reports the errors of a deployment without a valid group or model.
+    pub(super) fn report_rest(&self, reader: &mut Reader<'_>, file: &FileDefaults) {
+        tls_of_deployment(reader, &self.params, &file.tls);
+        check_without_model(reader, [&self.params, &self.info]);
+        self.deployment(reader, file, Resolved::placeholder());
     }
 
     fn per_organization(

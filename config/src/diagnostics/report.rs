@@ -104,11 +104,10 @@ impl Report {
         };
         let unused: Vec<_> = accepted.unused().map(|unused| (is_error(unused.entry), unused)).collect();
         for (is_error, accept::Unused { entry, index, place, near }) in unused {
-            let message = match is_error {
-                true => {
-                    format!("\"{entry}\" cannot be accepted: it is a mistake, not an unsupported feature")
-                }
-                false => format!("\"{entry}\" matches no error"),
+            let message = if is_error {
+                format!("\"{entry}\" cannot be accepted: it is a mistake, not an unsupported feature")
+            } else {
+                format!("\"{entry}\" matches no error")
             };
             let advice = near.map_or("remove it".to_owned(), |near| format!("did you mean {near}?"));
             let section = Path::top("llm_balancer");

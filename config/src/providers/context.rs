@@ -277,10 +277,8 @@ impl ResolveContext<'_, '_, '_> {
         if !ADVISES {
             return;
         }
-        let message = match own_address {
-            true => format!("missing api_key: {} rejects requests without one", self.provider.name),
-            false => format!("missing api_key: {} usually requires one", self.provider.name),
-        };
+        let requires = if own_address { "rejects requests without one" } else { "usually requires one" };
+        let message = format!("missing api_key: {} {requires}", self.provider.name);
         let advice = match self.provider.advised_variable() {
             Some(name) => format!("set api_key: os.environ/{name}"),
             None => "set api_key".to_owned(),

@@ -55,6 +55,11 @@ impl ResolveContext<'_, '_, '_> {
             let advice = format!("write model: azure/{}", self.written);
             self.warn("api_base", message, &advice);
         }
+        if ADVISES && base.is_foundry() && base.path.ends_with("/models") {
+            let message = "address of Azure AI, which expects the key as api-key, and an api-version";
+            let advice = format!("write model: azure_ai/{}", self.written);
+            self.warn("api_base", message, &advice);
+        }
         if ADVISES && base.path.split('/').any(|part| part == "anthropic") {
             let message = "address of Anthropic's API, where chats in OpenAI's format fail";
             let advice = "add llm_balancer: {wire: anthropic}, and let clients use /v1/messages";
@@ -67,6 +72,12 @@ impl ResolveContext<'_, '_, '_> {
         let is_of_others = || name == "perplexity" && self.written.contains('/');
         if matches!(name, "cometapi" | "heroku" | "mistral") || is_of_others() {
             base.end_path("/v1");
+        }
+        // An agent has another path than the models, and BigModel one that the file may leave out.
+        if name == "gradient_ai" {
+            base.end_path(if base.host == "inference.do-ai.run" { "/v1" } else { "/api/v1" });
+        } else if name == "bigmodel" && base.path.is_empty() {
+            base.end_path("/api/paas/v4");
         }
         // LiteLLM's rule for the names of Unity Catalog, such as `system.ai.name`.
         if name == "databricks" && self.written.matches('.').count() >= 2 {

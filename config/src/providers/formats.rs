@@ -1,8 +1,8 @@
 //! Models that their provider does not serve in OpenAI's format.
 
 use super::context::ResolveError;
+use super::native::unserved;
 use super::provider::{Protocol, Provider};
-use crate::diagnostics::ADVISES;
 
 const IN_FRONT: &str =
     "put an OpenAI-compatible server in front of it, and write openai/name with its api_base";
@@ -27,34 +27,12 @@ pub(super) fn check(provider: &Provider, written: &str) -> Result<(), ResolveErr
             "a URL as the model's name is not supported",
             "write the URL as api_base, and huggingface/name",
         )),
-        Protocol::Native => Err(native(provider, written)),
+        Protocol::Native => Err(unserved(provider.name, written)),
         Protocol::VertexAi => vertex(written),
         Protocol::Bedrock => bedrock(written),
         Protocol::AzureAi => azure_ai(written),
         _ => Ok(()),
     }
-}
-
-/// A model whose prompt LiteLLM gets from a store.
-pub(super) fn stored_prompt(name: &str) -> ResolveError {
-    let advice =
-        if ADVISES { format!("write openai/{name}, or another provider's model") } else { String::new() };
-    ResolveError::unsupported("stored prompts are not supported", advice)
-}
-
-fn native(provider: &Provider, name: &str) -> ResolveError {
-    let advice = match provider.name {
-        _ if !ADVISES => String::new(),
-        "auto_router" => {
-            let message = "choosing the model by the content of the request is not supported";
-            return ResolveError::unsupported(message, "name the model in the request");
-        }
-        "dotprompt" => return stored_prompt(name),
-        "vllm" => format!("write hosted_vllm/{name} with the api_base of a vLLM server"),
-        "openai_like" | "custom" => format!("write openai/{name}"),
-        _ => IN_FRONT.to_owned(),
-    };
-    ResolveError::unsupported(format!("the format of {} is not supported", provider.name), advice)
 }
 
 /// The endpoint serves Gemini and open models. Models of partners and own endpoints have other

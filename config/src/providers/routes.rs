@@ -26,7 +26,9 @@ impl BaseUrl {
     /// Removes and returns a route of OpenAI's, or of Ollama's at an Ollama server, at the end of
     /// the path.
     pub(super) fn trim_route(&mut self, protocol: Protocol) -> Option<&'static str> {
-        let routes = ROUTES.iter().filter(|route| protocol != Protocol::AzureAi || **route != "/models");
+        // The base of Azure AI Foundry.
+        let has_models = protocol == Protocol::AzureAi || self.is_foundry();
+        let routes = ROUTES.iter().filter(|route| !has_models || **route != "/models");
         let ollama = OLLAMA.iter().filter(|_| protocol == Protocol::Ollama);
         // Ollama's first: `/api/embeddings` also ends in OpenAI's `/embeddings`.
         let route = ollama.chain(routes).find(|route| self.ends_in(route)).copied()?;
@@ -61,6 +63,11 @@ impl BaseUrl {
             _ => "write the base of OpenAI's routes, such as https://host/v1",
         };
         Some((route, advice.to_owned()))
+    }
+
+    /// Whether the host is one of Azure AI Foundry.
+    pub(super) fn is_foundry(&self) -> bool {
+        self.host.ends_with(".services.ai.azure.com")
     }
 
     fn root(&self) -> String {
@@ -126,7 +133,12 @@ mod tests {
             assert!(base.trim_route(protocol).is_some(), "{url}");
             assert_eq!(base.path, path, "{url}");
         }
-        assert!(base_url::parse("https://x/models").ok().unwrap().trim_route(Protocol::AzureAi).is_none());
+        for (url, protocol) in [
+            ("https://x/models", Protocol::AzureAi),
+            ("https://x.services.ai.azure.com/models", Protocol::OpenAi),
+        ] {
+            assert!(base_url::parse(url).ok().unwrap().trim_route(protocol).is_none(), "{url}");
+        }
     }
 
     #[test]

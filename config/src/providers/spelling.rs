@@ -4,8 +4,8 @@
 pub fn upstream_name(provider: &str, name: &str) -> String {
     match provider {
         "fireworks_ai" => format!("{}{name}", before_fireworks(name)),
-        // OpenRouter's own models keep their prefix: `openrouter/auto`.
-        "openrouter" if !name.contains('/') => format!("openrouter/{name}"),
+        // OpenRouter's own models keep their prefix. Other names without an owner are sent alone.
+        "openrouter" if matches!(name, "auto" | "free") => format!("openrouter/{name}"),
         "vertex_ai" if !name.contains('/') => format!("google/{name}"),
         // Prefixes that select a format in LiteLLM.
         "azure" => without_prefix(name, &["o_series/", "gpt5_series/"]).to_owned(),
@@ -16,8 +16,17 @@ pub fn upstream_name(provider: &str, name: &str) -> String {
         }
         // LiteLLM sends Cohere's requests by these.
         "cohere" | "cohere_chat" => without_prefix(name, &["v1/", "v2/"]).to_owned(),
+        "clarifai" => clarifai_url(name).unwrap_or_else(|| name.to_owned()),
         _ => name.to_owned(),
     }
+}
+
+/// Clarifai knows its models by the URLs of their pages; LiteLLM writes `user.app.model`.
+fn clarifai_url(name: &str) -> Option<String> {
+    let (user, rest) = name.split_once('.')?;
+    let (app, model) = rest.split_once('.')?;
+    let is_name = !name.contains('/') && !model.contains('.');
+    is_name.then(|| format!("https://clarifai.com/{user}/{app}/models/{model}"))
 }
 
 /// What Fireworks' names have in front. Models for chats and rerankings are known by their names:
@@ -59,6 +68,28 @@ fn without_prefix<'n>(name: &'n str, prefixes: &[&str]) -> &'n str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn clarifai_gets_the_url_of_a_model() {
+        let sent = upstream_name("clarifai", "openai.chat-completion.gpt-4o");
+        assert_eq!(sent, "https://clarifai.com/openai/chat-completion/models/gpt-4o");
+        for name in ["gpt-4o", "a.b", "a.b.c.d", "https://www.clarifai.com/openai/app/models/m"] {
+            assert_eq!(upstream_name("clarifai", name), name);
+        }
+    }
+
+    #[test]
+    fn openrouter_gets_its_own_models_with_their_prefix() {
+        for (name, sent) in [
+            ("auto", "openrouter/auto"),
+            ("free", "openrouter/free"),
+            ("openrouter/auto", "openrouter/auto"),
+            ("gpt-3.5-turbo", "gpt-3.5-turbo"),
+            ("meta-llama/llama-3", "meta-llama/llama-3"),
+        ] {
+            assert_eq!(upstream_name("openrouter", name), sent);
+        }
+    }
 
     #[test]
     fn fireworks_gets_the_names_that_litellm_sends() {

@@ -98,9 +98,10 @@ impl<'a> Environment<'a> {
         for _ in 0..MAX_REFERENCES {
             asked.push(name.to_owned());
             let value = (self.process)(name);
-            match value.as_ref().is_some_and(|value| !value.trim().is_empty()) {
-                true => found = found.or(value.map(|value| (value, false))),
-                false => blank = blank.or(value),
+            if value.as_ref().is_some_and(|value| !value.trim().is_empty()) {
+                found = found.or(value.map(|value| (value, false)));
+            } else {
+                blank = blank.or(value);
             }
             let set = self.section.get(name).map(|value| (value, value.strip_prefix(PREFIX)));
             match set {

@@ -6,9 +6,8 @@
 use super::environment::PREFIX;
 use super::reader::Reader;
 use crate::diagnostics::{Path, Place, is_invisible};
+use crate::names::MAX_MODEL_NAME;
 
-/// Bytes of a name, a model, an id or a tag, at most: names become labels, and labels headers.
-const MAX_NAME: usize = 1024;
 /// Bytes of a header's value, at most. Envoy accepts 60 KiB of headers in all; access tokens have 2
 /// to 8.
 const MAX_HEADER: usize = 16 * 1024;
@@ -42,7 +41,7 @@ pub(crate) fn flaw(text: &str, kind: TextKind) -> Option<Flaw> {
     if let Some(char) = text.chars().find(|char| is_invisible(*char)) {
         return Some((format!("invalid character: {}", described(char)), CORRECT));
     }
-    let most = if kind == TextKind::Name { MAX_NAME } else { MAX_HEADER };
+    let most = if kind == TextKind::Name { MAX_MODEL_NAME } else { MAX_HEADER };
     if text.len() > most {
         return Some((format!("longer than {most} bytes"), "shorten it"));
     }

@@ -1,6 +1,6 @@
 //! The parts of URLs that providers, proxies and Redis have in common.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use percent_encoding::percent_decode_str;
 
@@ -25,11 +25,10 @@ pub(crate) fn host_and_port(authority: &str) -> Result<(String, Option<u16>), In
                 Some((host, port)) => (host, Some(port)),
                 None => (authority, None),
             };
-            let is_name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
             if !host.is_ascii() {
                 return Err(NOT_ASCII);
             }
-            if host.is_empty() || host.len() > 253 || !host.bytes().all(is_name) {
+            if !is_host(host) {
                 return Err(BAD_HOST);
             }
             (host, port)
@@ -43,6 +42,24 @@ pub(crate) fn host_and_port(authority: &str) -> Result<(String, Option<u16>), In
         },
     };
     Ok((host.to_ascii_lowercase(), port))
+}
+
+/// Whether there can be a host of this name: an IPv4 address with four numbers, or labels of letters,
+/// digits, hyphens and underscores, which names in Docker have. A dot at the end is allowed.
+fn is_host(host: &str) -> bool {
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    let is_label = |label: &str| {
+        matches!(label.len(), 1..=63)
+            && label.bytes().all(is_part)
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    let name = host.strip_suffix('.').unwrap_or(host);
+    let last = name.rsplit('.').next().unwrap_or(name);
+    if last.bytes().all(|byte| byte.is_ascii_digit()) {
+        return host.parse::<Ipv4Addr>().is_ok();
+    }
+    name.len() <= 253 && name.split('.').all(is_label)
 }
 
 /// Whether a host is this machine.
@@ -64,4 +81,52 @@ pub(crate) fn percent_decoded(text: &str) -> Result<Option<String>, InvalidUrl> 
     }
     let decoded = percent_decode_str(text).decode_utf8().map_err(|_| BAD_ESCAPE)?;
     Ok(Some(decoded.into_owned()).filter(|text| !text.is_empty()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_that_cannot_exist_is_refused() {
+        let long = "a".repeat(64);
+        for host in [
+            "10.0.0.256",
+            "10.0.0",
+            "300.1.1.1",
+            "0177.0.0.1",
+            "10.0.0.1.",
+            "127",
+            "a.1",
+            "a..b",
+            ".a",
+            "...",
+            ".",
+            "-x-",
+            "a.-b",
+            "a-.b",
+            "",
+            "a b",
+            &long,
+            &format!("{long}.com"),
+            &"a.".repeat(128),
+        ] {
+            assert!(host_and_port(host).is_err(), "{host}");
+        }
+        let label = "a".repeat(63);
+        for host in [
+            "10.0.0.255",
+            "vllm",
+            "my_service",
+            "_dmarc.x",
+            "a--b",
+            "x1",
+            "1x.y2",
+            "api.openai.com.",
+            &label,
+            &"a.".repeat(127),
+        ] {
+            assert!(host_and_port(host).is_ok(), "{host}");
+        }
+    }
 }

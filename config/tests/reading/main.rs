@@ -6,6 +6,7 @@ mod azure;
 mod deployments;
 mod listings;
 mod messages;
+mod paths;
 mod providers;
 mod redis;
 mod settings;

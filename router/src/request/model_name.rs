@@ -1,16 +1,14 @@
 //! The one check of names of models that clients send: each goes into response headers, forms and
 //! labels.
 
-/// Bytes of a name at most, as in the configuration. A response header repeats the name, and must
-/// leave room for others.
-const MAX_NAME: usize = 1024;
+use llm_balancer_config::names::MAX_MODEL_NAME;
 
 /// What a name must be, for the message.
 pub const MUST_BE: &str = "a string of at most 1,024 bytes without control characters";
 
 /// Whether a name can be sent in a header and in a form.
 pub fn is_sendable(name: &str) -> bool {
-    !name.is_empty() && name.len() <= MAX_NAME && !name.contains(char::is_control)
+    !name.is_empty() && name.len() <= MAX_MODEL_NAME && !name.contains(char::is_control)
 }
 
 #[cfg(test)]

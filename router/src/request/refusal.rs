@@ -147,7 +147,7 @@ impl Refusal {
                 (413, INVALID, None, format!("The request body is larger than {limit} bytes."))
             }
             Self::Encoded(encoding) => {
-                // Codex compresses by default.
+                // Codex compresses when it is logged in with ChatGPT.
                 const CODEX: &str = " (Codex: -c features.enable_request_compression=false)";
                 let hint = if encoding == "zstd" { CODEX } else { "" };
                 let message =

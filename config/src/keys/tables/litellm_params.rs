@@ -128,7 +128,7 @@ const KEYS: &[Key] = &[
     ignored("stream_timeout_by_service_tier", NO_EFFECT, "use stream_timeout"),
     ignored("tag_regex", "has no effect: tags are compared whole", "use tags"),
     applied("tags", "for tag routing"),
-    ignored("tenant_id", NO_LOGIN, TOKEN),
+    ignored("tenant_id", NO_LOGIN, "for Azure, set azure_ad_token to a token, or api_key to a key"),
     applied("timeout", "seconds per attempt; router_settings.timeout if unset"),
     ignored("timeout_by_service_tier", NO_EFFECT, "use timeout"),
     ignored("tpd", NO_DAY_LIMITS, "use tpm"),

@@ -284,7 +284,7 @@ pub(super) fn classified(
     let Classified { class, retry_after: in_body } = classify(&ProviderError {
         // An error under status 200 is classified by its body.
         status: response.received_status.filter(|received| *received < 300).unwrap_or(status),
-        body: &response.body,
+        body: response.original.as_ref().unwrap_or(&response.body),
         error_type: response.error_type.as_deref(),
         has_retry_after: retry_after.is_some_and(|wait| !wait.is_zero()),
         is_wildcard: deployment.model.contains('*'),

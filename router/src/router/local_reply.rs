@@ -63,7 +63,8 @@ fn end_of_used_up(
     let tokens = states.tokens(index, estimate, true);
     let (record, limits) = states.record(index)?;
     let window = record.window.at(now);
-    record.lease.is_exhausted(&window, limits.per_minute(), tokens).then(|| window.ends())
+    // What requests in flight reserve may be free at any moment.
+    record.lease.is_exhausted(&window.settled(), limits.per_minute(), tokens).then(|| window.ends())
 }
 
 /// The answer to a request whose last attempt could not answer the client.

@@ -83,7 +83,7 @@ fn tokens_are_reserved_when_a_request_is_admitted_and_corrected_when_it_ends() {
     let begin = |world: &mut World| world.begin("g", r#""max_tokens":40"#);
     let (first, second) = (begin(&mut world).unwrap(), begin(&mut world).unwrap());
     let refused = begin(&mut world).unwrap_err();
-    assert_eq!((refused.status, seconds(&refused.headers)), (429, Some("60")), "nothing is answered yet");
+    assert_eq!((refused.status, seconds(&refused.headers)), (429, Some("1")), "nothing is answered yet");
     world.end(first, Some(5));
     let third = begin(&mut world).unwrap();
     world.end(second, Some(90));

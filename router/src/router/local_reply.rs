@@ -42,8 +42,15 @@ pub(super) fn no_deployment(
     let cooling = excluded.iter().filter(|(_, why)| matches!(why, Excluded::CoolingDown(_)));
     let cooling: Vec<_> =
         cooling.filter_map(|(index, _)| Some(router.deployment(*index)?.id.clone())).collect();
+    let mut limits: Vec<&str> = Vec::new();
+    for (_, why) in &excluded {
+        if !limits.contains(&why.limit()) {
+            limits.push(why.limit());
+        }
+    }
     Refusal::Unavailable(Unavailable {
         model,
+        limits,
         wait: soonest.saturating_sub(now),
         all_cooling: !excluded.is_empty() && cooling.len() == excluded.len(),
         pre_call_checks: router.config.router.pre_call_checks,

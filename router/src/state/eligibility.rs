@@ -72,6 +72,19 @@ impl Excluded {
         }
     }
 
+    /// As the message for the client names it, in the words of the file.
+    pub fn limit(self) -> &'static str {
+        match self {
+            Self::CoolingDown(_) => "cooldown",
+            Self::OverRpm(_) => "rpm",
+            Self::OverTpm(_) => "tpm",
+            Self::TooSmall => "the request is larger than a tpm",
+            Self::OverShare(_) | Self::Unleased => "rpm or tpm of all instances",
+            Self::Busy => "max_parallel_requests",
+            Self::Contended => "contention",
+        }
+    }
+
     /// Whether it may end before its time, because a request of another worker ended, used fewer
     /// tokens than it reserved, or made answers shorter. Then a copy of the record may be stale;
     /// for any other reason a copy serves as well as the record.

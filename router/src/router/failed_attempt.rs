@@ -14,6 +14,7 @@ use crate::failure::retry::Allowance;
 use crate::failure::{AttemptError, Classified, ErrorClass, ProviderError, RetryScope, classify};
 use crate::http::json::Object;
 use crate::http::reply::Reply;
+use crate::http::retry_after::whole_seconds;
 use crate::http::route::wire;
 use crate::outcome::Failure;
 use crate::request::refusal::Refusal;
@@ -178,8 +179,9 @@ impl<'a> FailedAttempt<'a> {
         let failed = router.failed_group(&attempt.model, Some(self.deployment));
         let next = router.next_fallback(retry_state, &attempt.routing, &failed, error.class);
         let Some(target) = next else { return false };
-        if retry_state.first_group_reply.is_none() {
-            self.retry_state.first_group_reply = Some(Box::new(self.first_group_reply()));
+        match &mut self.retry_state.first_group_reply {
+            Some(first) => first.retry_sooner(wait_of(&self.error)),
+            None => self.retry_state.first_group_reply = Some(Box::new(self.first_group_reply())),
         }
         self.retry_state.go_to(target);
         true
@@ -203,7 +205,10 @@ impl<'a> FailedAttempt<'a> {
         headers.extend(response_headers::rate_limits(limits));
         headers.extend(self.retry_state.explanation.take().map(|text| (explain::HEADER, text)));
         let reply = match self.retry_state.first_group_reply.take() {
-            Some(reply) => Some(*reply),
+            Some(mut reply) => {
+                reply.retry_sooner(wait_of(&self.error));
+                Some(*reply)
+            }
             None if !is_from_provider(&failure) => Some(self.no_answer()),
             None if let Some(reply) = self.no_such_response() => Some(reply),
             None if self.can_relay() => None,
@@ -260,6 +265,11 @@ impl<'a> FailedAttempt<'a> {
         let Attempt { route, timeout, detail, .. } = &self.attempt;
         local_reply::no_answer(wire(route), self.error.failure, *timeout, detail.clone())
     }
+}
+
+/// The seconds that the provider asks to wait.
+fn wait_of(error: &AttemptError) -> Option<u64> {
+    error.retry_after().map(whole_seconds)
 }
 
 /// Whether the provider has sent an error, and not only a redirect.

@@ -274,6 +274,9 @@ impl GroupRequest<'_> {
     fn fall_back_or(&self, reply: Reply, class: ErrorClass, retry_state: &mut RetryState) -> GroupResult<'_> {
         let failed = self.router.failed_group(&self.parsed.model, None);
         let next = self.router.next_fallback(retry_state, &self.parsed.routing, &failed, class);
+        if let Some(first) = &mut retry_state.first_group_reply {
+            first.retry_sooner(reply.retry_after());
+        }
         if let Some(target) = next {
             retry_state.first_group_reply.get_or_insert_with(|| Box::new(reply));
             retry_state.go_to(target);

@@ -4,7 +4,8 @@ use llm_balancer_config::Wire;
 
 use crate::http::json::quoted;
 
-const RETRY_AFTER: &str = "retry-after";
+/// The name of the header.
+pub const RETRY_AFTER: &str = "retry-after";
 
 /// An answer to the client that no provider gave.
 #[derive(Clone, Debug, PartialEq, Eq)]

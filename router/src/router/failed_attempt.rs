@@ -187,6 +187,16 @@ impl<'a> FailedAttempt<'a> {
         true
     }
 
+    /// Keeps the error for the client, who gets it if no deployment admits the next attempt in this
+    /// group.
+    pub fn keep_error(&mut self) {
+        if self.retry_state.first_group_reply.is_none() {
+            let mut reply = self.first_group_reply();
+            reply.replace_headers(self.headers());
+            self.retry_state.last_error = Some(Box::new(reply));
+        }
+    }
+
     fn first_group_reply(&mut self) -> Reply {
         let response = std::mem::take(&mut self.response);
         if is_from_provider(&self.error.failure) {

@@ -27,6 +27,9 @@ pub struct RetryState {
     /// Why no deployment of the last group was selected: a
     /// [`Refusal::reason`](crate::request::refusal::Refusal::reason).
     pub refusal_reason: Option<&'static str>,
+    /// Why no deployment of that group could serve, by [`Excluded::name`](
+    /// crate::state::eligibility::Excluded::name), each reason once.
+    pub limits: Vec<&'static str>,
     /// The last selection, explained, where the client asked for that.
     pub explanation: Option<String>,
     /// Deployments of this group that were tried, in order, repeated ones included.

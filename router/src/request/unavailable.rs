@@ -15,8 +15,8 @@ pub struct Unavailable {
     pub wait: Duration,
     /// Whether all of them cool down; otherwise some are at a limit.
     pub all_cooling: bool,
-    /// What the others are at, each once, in words.
-    pub limits: Vec<&'static str>,
+    /// Why its deployments may not serve, each reason once: as logs name it, and in words.
+    pub limits: Vec<(&'static str, &'static str)>,
     /// `enable_pre_call_checks`, which LiteLLM prints.
     pub pre_call_checks: bool,
     /// The ids of those that cool down.
@@ -36,7 +36,8 @@ impl Unavailable {
             (false, true) => ("at their limits or in cooldown", ""),
             (false, false) => ("at their limits or in cooldown", ": "),
         };
-        let limits = self.limits.join(", ");
+        let limits: Vec<&str> = self.limits.iter().map(|(_, words)| *words).collect();
+        let limits = if self.all_cooling { String::new() } else { limits.join(", ") };
         let ids: Vec<String> = self.cooling.iter().take(MOST_IDS).map(|id| format!("'{id}'")).collect();
         format!(
             "No deployments available for selected model, Try again in {} seconds. All deployments for selected model are {are}{colon}{limits}. Passed model={}. pre-call-checks={}, cooldown_list=[{}]",
@@ -70,7 +71,10 @@ mod tests {
     #[test]
     fn the_message_names_the_limits() {
         for (limits, words) in [
-            (vec!["rpm", "tpm"], "at their limits or in cooldown: rpm, tpm. Passed model=g."),
+            (
+                vec![("over_rpm", "rpm"), ("over_tpm", "tpm")],
+                "at their limits or in cooldown: rpm, tpm. Passed model=g.",
+            ),
             (vec![], "at their limits or in cooldown. Passed model=g."),
         ] {
             let (model, wait, cooling) = ("g".to_owned(), Duration::ZERO, Vec::new());

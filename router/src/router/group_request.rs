@@ -256,6 +256,11 @@ impl GroupRequest<'_> {
         moment: &Moment<'_>,
     ) -> GroupResult<'_> {
         let refusal = local_reply::no_deployment(self.router, &self.parsed, estimate, none, moment.now);
+        if let Refusal::Unavailable(group) = &refusal
+            && retry_state.first_group_reply.is_none()
+        {
+            retry_state.limits = group.limits.iter().map(|(name, _)| *name).collect();
+        }
         let mut reply = self.reply(&refusal, retry_state);
         reply.headers.extend(response_headers::of_group(&self.parsed.model, retry_state));
         let first = resolved.pool.members.first();

@@ -42,10 +42,11 @@ pub(super) fn no_deployment(
     let cooling = excluded.iter().filter(|(_, why)| matches!(why, Excluded::CoolingDown(_)));
     let cooling: Vec<_> =
         cooling.filter_map(|(index, _)| Some(router.deployment(*index)?.id.clone())).collect();
-    let mut limits: Vec<&str> = Vec::new();
+    let mut limits = Vec::new();
     for (_, why) in &excluded {
-        if !limits.contains(&why.limit()) {
-            limits.push(why.limit());
+        let limit = (why.name(), why.limit());
+        if !limits.contains(&limit) {
+            limits.push(limit);
         }
     }
     Refusal::Unavailable(Unavailable {

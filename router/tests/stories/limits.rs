@@ -64,6 +64,9 @@ fn a_refusal_names_the_limits_of_the_group() {
     let refused = world.chat("g", r#""max_tokens":1"#, |_| Answer::Ok);
     let words = "No deployments available for selected model, Try again in 1 seconds. All deployments for selected model are at their limits or in cooldown: rpm, max_parallel_requests, tpm, cooldown. Passed model=g.";
     assert!(refused.body.contains(words), "{}", refused.body);
+    let line = world.lines.last().unwrap();
+    let limits = serde_json::json!(["over_rpm", "over_max_parallel_requests", "over_tpm", "cooling_down"]);
+    assert_eq!((&line["reason"], &line["limits"]), (&"over_limit".into(), &limits), "{line}");
 }
 
 #[story(unsupported = test)]

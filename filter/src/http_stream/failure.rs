@@ -50,6 +50,7 @@ impl Stream {
         let error = ErrorResponse {
             headers: error_headers(),
             body: found.body.into_bytes(),
+            original: found.original.map(String::into_bytes),
             received_status: Some(self.status),
             ..ErrorResponse::default()
         };
@@ -218,6 +219,7 @@ fn error_response() -> ErrorResponse {
         error_type: header("x-amzn-errortype"),
         headers: error_headers(),
         body: hostcalls::buffer(BufferType::HttpResponseBody),
+        original: None,
         received_status: None,
     }
 }

@@ -27,14 +27,22 @@ pub struct RetryState {
     /// Why no deployment of the last group was selected: a
     /// [`Refusal::reason`](crate::request::refusal::Refusal::reason).
     pub refusal_reason: Option<&'static str>,
+    /// Why no deployment of that group could serve, by [`Excluded::name`](
+    /// crate::state::eligibility::Excluded::name), each reason once.
+    pub limits: Vec<&'static str>,
     /// The last selection, explained, where the client asked for that.
     pub explanation: Option<String>,
     /// Deployments of this group that were tried, in order, repeated ones included.
     pub tried: Vec<Arc<str>>,
     /// Those of them that fail every time: a wrong key, a model without access.
     pub permanently_failed: Vec<Arc<str>>,
-    /// Retries in this group so far, the one that is about to start included.
+    /// Retries in this group so far that a deployment has admitted.
     pub retries: u32,
+    /// Whether the next attempt is one.
+    pub is_retry: bool,
+    /// The error that the next attempt follows, which the client gets if no deployment admits that.
+    /// None behind a fallback.
+    pub last_error: Option<Box<Reply>>,
     /// Retries that the request has in this group: x-litellm-max-retries.
     pub max_retries: u32,
     /// Only deployments of a later `order` than this are left to try.
@@ -146,11 +154,20 @@ impl RetryState {
         self.start_over();
     }
 
+    /// A deployment has admitted the next attempt.
+    pub(crate) fn begin_attempt(&mut self) {
+        self.retries = self.retries.saturating_add(u32::from(self.is_retry));
+        self.is_retry = false;
+        self.last_error = None;
+    }
+
     fn start_over(&mut self) {
         self.resend = None;
         self.tried.clear();
         self.permanently_failed.clear();
         self.retries = 0;
+        self.is_retry = false;
+        self.last_error = None;
         self.max_retries = 0;
     }
 }

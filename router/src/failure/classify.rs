@@ -2,15 +2,15 @@
 //!
 //! | class | responses | the request goes | the deployment |
 //! |---|---|---|---|
-//! | `invalid_request` | 400, 413, 422 and every 4xx that is not below; an unknown model behind a wildcard | to the next `order`, a fallback or the client | nothing |
-//! | `unsupported_route` | 404, 405, 501 that name no model; a model that does not serve the operation; an unknown `anthropic-beta` | elsewhere | nothing |
+//! | `invalid_request` | 400, 410, 413, 422 and every 4xx that is not below; an unknown model behind a wildcard | to the next `order`, a fallback or the client | nothing |
+//! | `unsupported_route` | 404, 405, 501 that name no model; a model that does not serve the operation, or not this organization; an unknown `anthropic-beta` | elsewhere | nothing |
 //! | `unknown_reference` | an unknown response, item, file, batch (400, 404) | elsewhere | nothing |
-//! | `invalid_deployment` | an unknown or retired model or deployment (400, 404, 410); 421; a redirect | elsewhere | cools at once |
+//! | `invalid_deployment` | an unknown or retired model or deployment (400, 404, 410); a 410 without a message; 421; a redirect | elsewhere | cools at once |
 //! | `account` | 401, 402 (of every request); key, permission, credit, quota or budget in a 400, 403, 412 or 429 | elsewhere | cools at once |
 //! | `forbidden` | 403 without a reason | elsewhere | is counted |
 //! | `rate_limit` | 429, 498, 529; a rate limit in a 400, 403 or 5xx; a 503 with Retry-After | anywhere | cools at once, for the hint |
 //! | `request_too_large` | 400, 402, 413, 429: this request alone is above a limit per minute or the credit, or too long for the account | elsewhere | nothing |
-//! | `server` | 407 (of a forward proxy), 408, 409, 423 to 425, 499, other 5xx; no answer, no connection, a broken one | anywhere | is counted |
+//! | `server` | 407 (of a forward proxy), 408, 409, 423 to 425, 499, other 5xx; a model that did not load (400); no answer, no connection, a broken one | anywhere | is counted |
 //! | `context_window` | a prompt that is too long (any status but 401, 402, 404, 429) | to `context_window_fallbacks` | nothing |
 //! | `content_policy` | a filter (any status but 401, 402, 404, 429) | to `content_policy_fallbacks` | nothing |
 //! | `added_parameter` | 400, 422, .. about a parameter that the router added | anywhere, without it | nothing |
@@ -167,17 +167,20 @@ impl ParsedError<'_> {
             // 424: a tool server (MCP) that the request names has failed.
             408 | 409 | 423..=425 | 499 if !codes::has(self.body, Meaning::Parameter) => ErrorClass::Server,
             498 => ErrorClass::RateLimit,
-            410 => self.model(),
+            410 if self.is_about_a_model() => self.model(),
             421 => ErrorClass::InvalidDeployment,
             413 => ErrorClass::InvalidRequest,
-            _ if codes::has(self.body, Meaning::Parameter) => ErrorClass::InvalidRequest,
+            _ if codes::has(self.body, Meaning::Parameter) && !self.is_unverified() => {
+                ErrorClass::InvalidRequest
+            }
             _ if says(Meaning::Reference) || self.is_lost_response() => ErrorClass::UnknownReference,
             _ if says(Meaning::Operation) => ErrorClass::UnsupportedRoute,
-            _ if says(Meaning::Account) => ErrorClass::Account,
+            _ if says(Meaning::Account) || self.is_refused_by_bedrock() => ErrorClass::Account,
             _ if says(Meaning::Limit) => ErrorClass::RateLimit,
             403 if says(Meaning::Model) || self.lacks_permission() => ErrorClass::Account,
             403 => ErrorClass::Forbidden,
             _ if says(Meaning::Model) => self.model(),
+            _ if says(Meaning::Server) => ErrorClass::Server,
             _ => ErrorClass::InvalidRequest,
         }
     }
@@ -194,7 +197,7 @@ impl ParsedError<'_> {
     /// An unknown model. It is the request's, if the deployment is a wildcard or if another
     /// parameter names the model (`tools[0].model`).
     fn model(&self) -> ErrorClass {
-        let mut params = self.body.params.iter().filter(|param| *param != "none").peekable();
+        let mut params = self.body.params.iter().filter(|param| !matches!(&***param, "none" | "")).peekable();
         let is_anothers = params.peek().is_some() && params.all(|param| param != "model");
         if self.error.is_wildcard || is_anothers {
             ErrorClass::InvalidRequest
@@ -210,6 +213,25 @@ impl ParsedError<'_> {
 
     fn names_the_model(&self) -> bool {
         self.says(Meaning::Model) || phrases::says_unknown_model(self.messages)
+    }
+
+    /// Whether a 410 is about a model, or about nothing. xAI has that status for a parameter.
+    fn is_about_a_model(&self) -> bool {
+        self.messages.is_empty() || self.names_the_model() || self.any_message(|text| text.contains("model"))
+    }
+
+    /// OpenAI has the code of a parameter where an organization may not stream a model.
+    fn is_unverified(&self) -> bool {
+        self.any_message(|text| text.contains("organization must be verified"))
+    }
+
+    /// The whole message for an account that may not use Bedrock.
+    fn is_refused_by_bedrock(&self) -> bool {
+        self.status == 400 && self.any_message(|text| text == "operation not allowed")
+    }
+
+    fn any_message(&self, is_it: fn(&str) -> bool) -> bool {
+        self.messages.iter().any(|text| is_it(text))
     }
 
     /// OpenAI's response to the id of another organization's response.

@@ -21,6 +21,8 @@ pub(super) enum Meaning {
     Operation,
     /// An unknown id.
     Reference,
+    /// The server, under a status of the request.
+    Server,
 }
 
 /// Codes without a provider are OpenAI's, which others have copied.
@@ -76,10 +78,6 @@ const CODES: [(Meaning, &[&str]); 8] = [
             // DashScope
             "data_inspection_failed",
             "datainspectionfailed",
-            // Volcengine
-            "inputtextsensitivecontentdetected",
-            "outputtextsensitivecontentdetected",
-            "sensitivecontentdetected",
             // Gemini, Zhipu
             "prohibited_content",
             "1301",
@@ -99,6 +97,8 @@ const CODES: [(Meaning, &[&str]); 8] = [
             "billing_error",
             "payment_required",
             "account_deactivated",
+            // Groq
+            "organization_restricted",
             // Codex
             "usage_limit_reached",
             "usage_not_included",
@@ -152,6 +152,8 @@ const CODES: [(Meaning, &[&str]); 8] = [
             // Zhipu
             "1211",
             "modelnotreadyexception",
+            // Volcengine
+            "invalidendpoint.closedendpoint",
             // Groq, LiteLLM: a model that this key may not use.
             "model_permission_blocked_org",
             "model_permission_blocked_project",
@@ -177,10 +179,15 @@ const CODES: [(Meaning, &[&str]); 8] = [
     ),
 ];
 
+/// Volcengine's codes of a filter contain one of these, between what was filtered and why.
+const FILTERED: [&str; 2] = ["sensitivecontentdetected", "riskdetection"];
+
 /// Whether the body has a code of this meaning.
 pub(super) fn has(body: &ErrorBody, meaning: Meaning) -> bool {
     let mut known = CODES.iter().filter(|(of, _)| *of == meaning).flat_map(|(_, codes)| codes.iter());
+    let is_filtered = |own: &String| FILTERED.iter().any(|part| own.contains(part));
     known.any(|code| body.codes.iter().any(|own| is_same(own, code)))
+        || meaning == Meaning::Policy && body.codes.iter().any(is_filtered)
 }
 
 /// Statuses by parts of codes and types, which are compared without punctuation. The first match

@@ -55,7 +55,7 @@ const MEMBERS: [(Part, &str); 5] = [
     (
         Part::Error,
         "error errors innererror inner_error details violations metadata raw base_resp x_groq \
-         provider_specific_fields",
+         provider_specific_fields external_model_message external_model_error",
     ),
 ];
 

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-/// OpenAI, Groq: "Please try again in 1m26.4s". Azure: "Please retry after 6 seconds". In lower case.
-const LEADS: [&str; 2] = ["try again in ", "retry after "];
+/// OpenAI, Groq: "Please try again in 1m26.4s". Moonshot: "after 21 seconds". Azure: "Please retry after 6
+/// seconds". Gemini: "Please retry in 34.07s". GitHub: "Please wait 42 seconds". In lower case.
+const LEADS: [&str; 5] = ["try again in ", "try again after ", "retry after ", "retry in ", "please wait "];
 
 /// The wait in a message that is [unquoted](super::unquoted), in whole seconds, rounded up.
 pub(super) fn named_wait(message: &str) -> Option<Duration> {
@@ -60,6 +61,11 @@ mod tests {
             ("please retry after 6 seconds. please go here: https://x", Some(6)),
             ("please retry after 1 second.", Some(1)),
             ("please retry after some time, or try again in 3s", Some(3)),
+            // Moonshot, GitHub, Gemini.
+            ("request reached organization max rpm: 3, please try again after 21 seconds", Some(21)),
+            ("rate limit of 15 per 60s exceeded. please wait 42 seconds before retrying.", Some(42)),
+            ("resource has been exhausted. please retry in 34.07s.", Some(35)),
+            ("too many tokens, please wait before trying again.", None),
             ("please try again in 0s", None),
             ("please try again in §", None),
             ("please try again in 5 requests", None),

@@ -61,6 +61,7 @@ const CONTEXT: &[Phrase] = &[
     ("reduce the length of the", ""),
     ("reduce your prompt", ""),
     ("current length is", "while limit is"),
+    ("token length exceed model limit", ""),
     ("tokens > ", "maximum"),
     // TGI, TEI, Together: `inputs` must have less than 4096 tokens; `inputs` tokens +
     // `max_new_tokens` must be <= 4097.
@@ -116,6 +117,10 @@ const POLICY: &[Phrase] = &[
     ("sensitive words", ""),
     ("sensitive content", ""),
     ("prohibited content", ""),
+    // OpenAI
+    ("limited access to this content", ""),
+    // Cloudflare, with status 424
+    ("blocked due to security configurations", ""),
     ("敏感内容", ""),
 ];
 
@@ -152,6 +157,10 @@ const ACCOUNT: &[Phrase] = &[
     ("account has been deactivated", ""),
     ("account is in good standing", ""),
     ("organization has been disabled", ""),
+    ("organization has been restricted", ""),
+    ("organization must be verified to use", ""),
+    ("free tier is not available", ""),
+    ("account is not authorized to invoke", ""),
     ("api key not valid", ""),
     ("api key expired", ""),
     ("invalid api key", ""),
@@ -222,6 +231,8 @@ const MODEL: &[Phrase] = &[
     ("on-demand throughput", ""),
     ("model access is denied", ""),
     ("end of its life", ""),
+    // Hugging Face, of an address
+    ("is no longer supported. please use http", ""),
     // Azure
     ("api version not supported", ""),
 ];
@@ -272,6 +283,9 @@ const OPERATION: &[Phrase] = &[
     ("model does not support", " api"),
     ("server does not support embeddings", ""),
     ("no endpoints found that support", ""),
+    // OpenAI: streams and summaries of reasoning.
+    ("organization must be verified to stream", ""),
+    ("organization must be verified to generate", ""),
     // LM Studio, with status 200.
     ("unexpected endpoint or method", ""),
     // Anthropic, Bedrock: a beta of the header, which another server of the API may have.
@@ -297,6 +311,13 @@ const REFERENCE: &[Phrase] = &[
     ("encrypted content", "could not be"),
 ];
 
+/// LM Studio, with status 400.
+const SERVER: &[Phrase] = &[
+    ("the model has crashed without additional information", ""),
+    ("failed to load model", ""),
+    ("model unloaded", ""),
+];
+
 fn phrases(meaning: Meaning) -> &'static [Phrase] {
     match meaning {
         Meaning::Parameter => &[],
@@ -307,6 +328,7 @@ fn phrases(meaning: Meaning) -> &'static [Phrase] {
         Meaning::Model => MODEL,
         Meaning::Operation => OPERATION,
         Meaning::Reference => REFERENCE,
+        Meaning::Server => SERVER,
     }
 }
 

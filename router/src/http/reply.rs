@@ -4,6 +4,9 @@ use llm_balancer_config::Wire;
 
 use crate::http::json::quoted;
 
+/// The name of the header.
+pub const RETRY_AFTER: &str = "retry-after";
+
 /// An answer to the client that no provider gave.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
@@ -33,6 +36,21 @@ impl Reply {
     ) -> Self {
         let body = error_body(wire, status, kind, param, message);
         Self { status, content_type: None, headers: Vec::new(), body }
+    }
+
+    /// The seconds of its retry-after.
+    pub fn retry_after(&self) -> Option<u64> {
+        self.headers.iter().find(|(name, _)| *name == RETRY_AFTER)?.1.parse().ok()
+    }
+
+    /// Lowers its retry-after, if it has one, to these seconds: what another group says.
+    pub fn retry_sooner(&mut self, seconds: Option<u64>) {
+        let sooner = seconds.zip(self.retry_after()).filter(|(other, own)| *other > 0 && other < own);
+        let Some((seconds, own)) = sooner else { return };
+        self.headers.retain(|(name, _)| *name != RETRY_AFTER && *name != "retry-after-ms");
+        self.headers.push((RETRY_AFTER, seconds.to_string()));
+        let words = |seconds: u64| format!("Try again in {seconds} seconds");
+        self.body = self.body.replacen(&words(own), &words(seconds), 1);
     }
 
     /// Sets headers, in place of those that it has under their names.

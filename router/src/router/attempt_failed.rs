@@ -87,11 +87,13 @@ fn next_attempt(failed: &mut FailedAttempt<'_>, moment: &mut Moment<'_>) -> Opti
     }
     let options = RetryOptions::new(failed, moment);
     if let Some(wait) = options.retry_wait(failed, allowance, moment) {
-        failed.retry_state.retries = failed.retry_state.retries.saturating_add(1);
+        failed.retry_state.is_retry = true;
+        failed.keep_error();
         return Some(wait);
     }
     if options.may_step_up(&failed.error) {
         failed.retry_state.step_above(failed.attempt.pool.priority_of(failed.attempt.deployment));
+        failed.keep_error();
         return Some(Duration::ZERO);
     }
     failed.fall_back().then_some(Duration::ZERO)

@@ -92,6 +92,8 @@ pub struct ErrorResponse {
     pub headers: Vec<(&'static str, String)>,
     /// The body, up to the length that the filter reads.
     pub body: Vec<u8>,
+    /// The error as the provider sent it, where `body` is the router's: it decides about the class.
+    pub original: Option<Vec<u8>>,
     /// The status that the provider sent, where it is not the failure's: such a response cannot be
     /// passed on.
     pub received_status: Option<u16>,

@@ -14,6 +14,7 @@ use crate::failure::retry::Allowance;
 use crate::failure::{AttemptError, Classified, ErrorClass, ProviderError, RetryScope, classify};
 use crate::http::json::Object;
 use crate::http::reply::Reply;
+use crate::http::retry_after::whole_seconds;
 use crate::http::route::wire;
 use crate::outcome::Failure;
 use crate::request::refusal::Refusal;
@@ -178,11 +179,22 @@ impl<'a> FailedAttempt<'a> {
         let failed = router.failed_group(&attempt.model, Some(self.deployment));
         let next = router.next_fallback(retry_state, &attempt.routing, &failed, error.class);
         let Some(target) = next else { return false };
-        if retry_state.first_group_reply.is_none() {
-            self.retry_state.first_group_reply = Some(Box::new(self.first_group_reply()));
+        match &mut self.retry_state.first_group_reply {
+            Some(first) => first.retry_sooner(wait_of(&self.error)),
+            None => self.retry_state.first_group_reply = Some(Box::new(self.first_group_reply())),
         }
         self.retry_state.go_to(target);
         true
+    }
+
+    /// Keeps the error for the client, who gets it if no deployment admits the next attempt in this
+    /// group.
+    pub fn keep_error(&mut self) {
+        if self.retry_state.first_group_reply.is_none() {
+            let mut reply = self.first_group_reply();
+            reply.replace_headers(self.headers());
+            self.retry_state.last_error = Some(Box::new(reply));
+        }
     }
 
     fn first_group_reply(&mut self) -> Reply {
@@ -203,7 +215,10 @@ impl<'a> FailedAttempt<'a> {
         headers.extend(response_headers::rate_limits(limits));
         headers.extend(self.retry_state.explanation.take().map(|text| (explain::HEADER, text)));
         let reply = match self.retry_state.first_group_reply.take() {
-            Some(reply) => Some(*reply),
+            Some(mut reply) => {
+                reply.retry_sooner(wait_of(&self.error));
+                Some(*reply)
+            }
             None if !is_from_provider(&failure) => Some(self.no_answer()),
             None if let Some(reply) = self.no_such_response() => Some(reply),
             None if self.can_relay() => None,
@@ -262,6 +277,11 @@ impl<'a> FailedAttempt<'a> {
     }
 }
 
+/// The seconds that the provider asks to wait.
+fn wait_of(error: &AttemptError) -> Option<u64> {
+    error.retry_after().map(whole_seconds)
+}
+
 /// Whether the provider has sent an error, and not only a redirect.
 fn is_from_provider(failure: &Failure) -> bool {
     matches!(failure, Failure::Provider { status: 400.., .. })
@@ -284,7 +304,7 @@ pub(super) fn classified(
     let Classified { class, retry_after: in_body } = classify(&ProviderError {
         // An error under status 200 is classified by its body.
         status: response.received_status.filter(|received| *received < 300).unwrap_or(status),
-        body: &response.body,
+        body: response.original.as_ref().unwrap_or(&response.body),
         error_type: response.error_type.as_deref(),
         has_retry_after: retry_after.is_some_and(|wait| !wait.is_zero()),
         is_wildcard: deployment.model.contains('*'),

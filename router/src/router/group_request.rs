@@ -11,7 +11,7 @@ use crate::affinity::Preference;
 use crate::affinity::key::{AffinityGroup, preference};
 use crate::attempt::{AffinityInfo, LeaseRequests, RequestedModel, RetryState, SelectionInfo};
 use crate::failure::{AttemptError, ErrorClass};
-use crate::http::reply::Reply;
+use crate::http::reply::{RETRY_AFTER, Reply};
 use crate::models::groups::Resolved;
 use crate::models::pool::Pool;
 use crate::request::mock::Mock;
@@ -256,6 +256,11 @@ impl GroupRequest<'_> {
         moment: &Moment<'_>,
     ) -> GroupResult<'_> {
         let refusal = local_reply::no_deployment(self.router, &self.parsed, estimate, none, moment.now);
+        if let Refusal::Unavailable(group) = &refusal
+            && retry_state.first_group_reply.is_none()
+        {
+            retry_state.limits = group.limits.iter().map(|(name, _)| *name).collect();
+        }
         let mut reply = self.reply(&refusal, retry_state);
         reply.headers.extend(response_headers::of_group(&self.parsed.model, retry_state));
         let first = resolved.pool.members.first();
@@ -272,8 +277,18 @@ impl GroupRequest<'_> {
     /// Goes on to the next fallback. Where there is none, the request ends with this reply, or with
     /// that of the first group.
     fn fall_back_or(&self, reply: Reply, class: ErrorClass, retry_state: &mut RetryState) -> GroupResult<'_> {
+        let reply = match retry_state.last_error.take() {
+            Some(error) => {
+                retry_state.refusal_reason = None;
+                instead(*error, reply)
+            }
+            None => reply,
+        };
         let failed = self.router.failed_group(&self.parsed.model, None);
         let next = self.router.next_fallback(retry_state, &self.parsed.routing, &failed, class);
+        if let Some(first) = &mut retry_state.first_group_reply {
+            first.retry_sooner(reply.retry_after());
+        }
         if let Some(target) = next {
             retry_state.first_group_reply.get_or_insert_with(|| Box::new(reply));
             retry_state.go_to(target);
@@ -324,6 +339,14 @@ impl GroupRequest<'_> {
     fn first_member(&self, resolved: &Resolved<'_>) -> Option<&Deployment> {
         resolved.pool.members.first().and_then(|index| self.router.deployment(*index))
     }
+}
+
+/// The error of the last attempt in place of a refusal, with what that says of the group.
+fn instead(mut error: Reply, mut refusal: Reply) -> Reply {
+    error.retry_sooner(refusal.retry_after());
+    refusal.headers.retain(|(name, _)| *name != RETRY_AFTER);
+    error.replace_headers(refusal.headers);
+    error
 }
 
 /// The count of lease requests with one more; `None` if the request has waited long enough.

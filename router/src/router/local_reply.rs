@@ -42,8 +42,16 @@ pub(super) fn no_deployment(
     let cooling = excluded.iter().filter(|(_, why)| matches!(why, Excluded::CoolingDown(_)));
     let cooling: Vec<_> =
         cooling.filter_map(|(index, _)| Some(router.deployment(*index)?.id.clone())).collect();
+    let mut limits = Vec::new();
+    for (_, why) in &excluded {
+        let limit = (why.name(), why.limit());
+        if !limits.contains(&limit) {
+            limits.push(limit);
+        }
+    }
     Refusal::Unavailable(Unavailable {
         model,
+        limits,
         wait: soonest.saturating_sub(now),
         all_cooling: !excluded.is_empty() && cooling.len() == excluded.len(),
         pre_call_checks: router.config.router.pre_call_checks,
@@ -63,7 +71,8 @@ fn end_of_used_up(
     let tokens = states.tokens(index, estimate, true);
     let (record, limits) = states.record(index)?;
     let window = record.window.at(now);
-    record.lease.is_exhausted(&window, limits.per_minute(), tokens).then(|| window.ends())
+    // What requests in flight reserve may be free at any moment.
+    record.lease.is_exhausted(&window.settled(), limits.per_minute(), tokens).then(|| window.ends())
 }
 
 /// The answer to a request whose last attempt could not answer the client.

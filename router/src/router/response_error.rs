@@ -17,7 +17,7 @@ pub(super) fn on_response_error(router: &Router, attempt: &mut Attempt, found: F
     }
     let failure = Failure::Provider { status: found.status, retry_after: None };
     let response = ErrorResponse {
-        body: found.body.into_bytes(),
+        body: found.original.unwrap_or(found.body).into_bytes(),
         received_status: Some(200),
         ..ErrorResponse::default()
     };

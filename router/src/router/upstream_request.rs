@@ -29,6 +29,7 @@ pub(super) fn sending(
     let GroupRequest { router, parsed, .. } = request;
     let Selected { resolved, selection, deployment, info, estimate } = selected;
     let (timeout, is_client_timeout) = timeout(&router.config.router, parsed, deployment);
+    retry_state.begin_attempt();
     if retry_state.retries == 0 {
         retry_state.max_retries =
             router.allowance(&parsed.model, deployment, parsed.overrides.num_retries, None).retries;

@@ -6,6 +6,7 @@ use crate::request::token_estimate::TokenEstimate;
 use crate::state::limits::DeploymentLimits;
 use crate::state::quota::{Quota, QuotaMode};
 use crate::state::record::Record;
+use crate::state::window::Window;
 
 /// A request for admission at a deployment.
 #[derive(Clone, Copy, Debug)]
@@ -31,13 +32,14 @@ pub enum Excluded {
     CoolingDown(Duration),
     /// Its requests of this minute are used up until then.
     OverRpm(Duration),
-    /// Too few of its tokens of this minute remain for the request, until then.
-    OverTpm(Duration),
+    /// Too few of its tokens of this minute remain for the request, until then; `None` where there would
+    /// be enough if requests in flight used none.
+    OverTpm(Option<Duration>),
     /// The request needs more tokens than its tpm, and not more than that of another deployment.
     TooSmall,
     /// The instances together have used up this minute, by what Redis has replied; or Redis is
-    /// down, and this instance has used its share.
-    OverShare(Duration),
+    /// down, and this instance has used its share. Until then, as above.
+    OverShare(Option<Duration>),
     /// This instance has used up its lease, and Redis may grant more.
     Unleased,
     /// It has max_parallel_requests in flight.
@@ -50,10 +52,8 @@ impl Excluded {
     /// When it ends, since the Unix epoch; `None` where that may be at any moment, or never.
     pub fn until(self) -> Option<Duration> {
         match self {
-            Self::CoolingDown(until)
-            | Self::OverRpm(until)
-            | Self::OverTpm(until)
-            | Self::OverShare(until) => Some(until),
+            Self::CoolingDown(until) | Self::OverRpm(until) => Some(until),
+            Self::OverTpm(until) | Self::OverShare(until) => until,
             Self::TooSmall | Self::Unleased | Self::Busy | Self::Contended => None,
         }
     }
@@ -69,6 +69,19 @@ impl Excluded {
             Self::Unleased => "needs_lease",
             Self::Busy => "over_max_parallel_requests",
             Self::Contended => "contended",
+        }
+    }
+
+    /// As the message for the client names it, in the words of the file.
+    pub fn limit(self) -> &'static str {
+        match self {
+            Self::CoolingDown(_) => "cooldown",
+            Self::OverRpm(_) => "rpm",
+            Self::OverTpm(_) => "tpm",
+            Self::TooSmall => "the request is larger than a tpm",
+            Self::OverShare(_) | Self::Unleased => "rpm or tpm of all instances",
+            Self::Busy => "max_parallel_requests",
+            Self::Contended => "contention",
         }
     }
 
@@ -120,21 +133,26 @@ fn over_limit(
     if limits.rpm.is_some_and(|rpm| u64::from(window.requests) >= rpm) {
         return Some(Excluded::OverRpm(window.ends()));
     }
-    if limits.tpm.is_some_and(|tpm| window.tokens.saturating_add(tokens) > tpm) {
-        return Some(Excluded::OverTpm(window.ends()));
+    let is_over = |window: &Window| limits.tpm.is_some_and(|tpm| window.tokens.saturating_add(tokens) > tpm);
+    let settled = window.settled();
+    if is_over(&window) {
+        return Some(Excluded::OverTpm(is_over(&settled).then(|| window.ends())));
     }
-    match record.lease.quota(&window, limits.per_minute(), tokens, request.quota_mode, now) {
+    let quota = |window| record.lease.quota(window, limits.per_minute(), tokens, request.quota_mode, now);
+    match quota(&window) {
         Quota::Available => None,
         Quota::NeedsLease => Some(Excluded::Unleased),
-        Quota::Exhausted => Some(Excluded::OverShare(window.ends())),
+        Quota::Exhausted => {
+            Some(Excluded::OverShare((quota(&settled) == Quota::Exhausted).then(|| window.ends())))
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::state::quota::RedisHealth;
     use crate::state::time::Minute;
-    use crate::state::window::Window;
 
     const NOON: Duration = Duration::from_secs(29_000_000 * 60);
     const SECOND: Duration = Duration::from_secs(1);
@@ -160,14 +178,22 @@ mod tests {
         };
         let request = request(false);
         let window = |requests, tokens| Record {
-            window: Window { minute: Minute(29_000_000), requests, tokens },
+            window: Window { minute: Minute(29_000_000), requests, tokens, reserved: 0 },
             ..Record::default()
+        };
+        let in_flight = |tokens, reserved| {
+            let mut record = window(0, tokens);
+            record.window.reserved = reserved;
+            record
         };
         let end = NOON + 60 * SECOND;
         for (record, expected) in [
             (window(2, 900), None),
             (window(3, 0), Some(Excluded::OverRpm(end))),
-            (window(0, 901), Some(Excluded::OverTpm(end))),
+            (window(0, 901), Some(Excluded::OverTpm(Some(end)))),
+            (in_flight(1000, 99), Some(Excluded::OverTpm(Some(end)))),
+            (in_flight(1000, 100), Some(Excluded::OverTpm(None))),
+            (in_flight(900, 100), None),
         ] {
             assert_eq!(excluded(&record, &limits, &request, 100, NOON), expected, "{record:?}");
             assert_eq!(excluded(&record, &limits, &request, 100, end), None, "a minute later: {record:?}");
@@ -179,11 +205,28 @@ mod tests {
     }
 
     #[test]
+    fn what_requests_in_flight_reserve_of_a_share_may_be_free_at_any_moment() {
+        let limits = DeploymentLimits { tpm: Some(1000), ..DeploymentLimits::default() };
+        // Half of the limit, and Redis does not answer.
+        let quota_mode = QuotaMode::Shared { instances: 2, share: 500_000, health: RedisHealth::Down };
+        let request = AdmissionRequest { quota_mode, ..request(false) };
+        for (tokens, reserved, expected) in [
+            (400, 400, None),
+            (401, 1, Some(Excluded::OverShare(None))),
+            (402, 1, Some(Excluded::OverShare(Some(NOON + 60 * SECOND)))),
+        ] {
+            let window = Window { minute: Minute(29_000_000), requests: 1, tokens, reserved };
+            let record = Record { window, ..Record::default() };
+            assert_eq!(excluded(&record, &limits, &request, 100, NOON), expected, "{window:?}");
+        }
+    }
+
+    #[test]
     fn a_deployment_that_is_too_small_is_excluded_whatever_remains_of_its_minute() {
         let limits = DeploymentLimits { rpm: Some(1), tpm: Some(1000), ..DeploymentLimits::default() };
         let request = request(false);
         let full = Record {
-            window: Window { minute: Minute(29_000_000), requests: 1, tokens: 900 },
+            window: Window { minute: Minute(29_000_000), requests: 1, tokens: 900, reserved: 0 },
             ..Record::default()
         };
         for record in [Record::default(), full] {
@@ -208,7 +251,7 @@ mod tests {
     fn of_a_cooldown_and_a_full_minute_the_later_end_counts() {
         let limits = DeploymentLimits { rpm: Some(1), ..DeploymentLimits::default() };
         let mut record = Record {
-            window: Window { minute: Minute(29_000_000), requests: 1, tokens: 0 },
+            window: Window { minute: Minute(29_000_000), requests: 1, ..Window::default() },
             ..Record::default()
         };
         let request = request(false);

@@ -6,7 +6,7 @@ use serde::de::{DeserializeOwned, Error, Unexpected};
 use serde::{Deserialize, Deserializer, Serialize};
 
 /// To be changed with every change of a type that is stored.
-const VERSION: u8 = 7;
+const VERSION: u8 = 8;
 /// Room for a deployment's record.
 const CAPACITY: usize = 320;
 

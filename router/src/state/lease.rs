@@ -194,7 +194,7 @@ pub(super) mod tests {
     pub(in crate::state) const RPM: MinuteLimits = MinuteLimits { rpm: Some(100), tpm: None };
 
     pub(in crate::state) fn window(requests: u32) -> Window {
-        Window { minute: MINUTE, requests, tokens: 0 }
+        Window { minute: MINUTE, requests, ..Window::default() }
     }
 
     fn requests(requests: u64) -> Amount {
@@ -228,7 +228,7 @@ pub(super) mod tests {
             unused_elsewhere: true,
             is_recalled: false,
         };
-        let bytes = [7, 1, 1, 0, 2, 3, 4, 5, 6, 7, 0, 0, 0, 0x3f, 1, 0];
+        let bytes = [8, 1, 1, 0, 2, 3, 4, 5, 6, 7, 0, 0, 0, 0x3f, 1, 0];
         assert_eq!(format::encode(&lease), bytes);
         assert_eq!(format::decode(&bytes), Some(lease));
     }

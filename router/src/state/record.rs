@@ -139,7 +139,7 @@ mod tests {
         let mut completions = CompletionLengths::default();
         (1..=30).for_each(|tokens| completions.record(tokens));
         Record {
-            window: Window { minute: Minute(29_000_000), requests: 3, tokens: 1 << 40 },
+            window: Window { minute: Minute(29_000_000), requests: 3, tokens: 1 << 40, reserved: 1 << 39 },
             cooldown: Cooldown { from: UnixMillis(1), until: UnixMillis(u64::MAX) },
             outcomes: Outcomes { since: UnixSeconds(4), successes: 5, failures: 6 },
             fails: vec![
@@ -175,7 +175,7 @@ mod tests {
         for record in [Record::default(), eventful()] {
             assert_eq!(decode(&encode(&record)), Some(record));
         }
-        let window = Window { minute: Minute(1), requests: 2, tokens: 3 };
+        let window = Window { minute: Minute(1), requests: 2, tokens: 3, reserved: 1 };
         assert_eq!(decode(&encode(&window)), Some(window));
     }
 

@@ -20,6 +20,8 @@ pub struct Window {
     pub requests: u32,
     /// Tokens that were used, and those that requests in flight reserve.
     pub tokens: u64,
+    /// Those of them that requests in flight reserve.
+    pub reserved: u64,
 }
 
 impl Window {
@@ -42,12 +44,19 @@ impl Window {
     pub fn admit(&mut self, tokens: u64) {
         self.requests = self.requests.saturating_add(1);
         self.tokens = self.tokens.saturating_add(tokens);
+        self.reserved = self.reserved.saturating_add(tokens);
+    }
+
+    /// The window without what requests in flight reserve.
+    pub fn settled(self) -> Self {
+        Self { tokens: self.tokens.saturating_sub(self.reserved), reserved: 0, ..self }
     }
 
     /// Replaces what a request reserved in `minute` by what it used. Tokens beyond the reservation
     /// count in any minute; unused ones are released only in `minute`.
     pub fn correct(&mut self, minute: Minute, reserved: u64, used: u64) {
         if self.minute == minute {
+            self.reserved = self.reserved.saturating_sub(reserved);
             self.tokens = self.tokens.saturating_sub(reserved).saturating_add(used);
         } else {
             self.tokens = self.tokens.saturating_add(used.saturating_sub(reserved));
@@ -76,16 +85,14 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     fn full() -> Window {
-        Window { minute: Minute(29_000_000), requests: 7, tokens: 900 }
+        Window { minute: Minute(29_000_000), requests: 7, tokens: 900, reserved: 0 }
     }
 
     #[test]
     fn a_window_is_empty_at_the_turn_of_the_minute_and_not_before() {
         assert_eq!(full().at(NOON + 59 * SECOND), full());
-        assert_eq!(
-            full().at(NOON + 60 * SECOND),
-            Window { minute: Minute(29_000_001), requests: 0, tokens: 0 }
-        );
+        let empty = Window { minute: Minute(29_000_001), ..Window::default() };
+        assert_eq!(full().at(NOON + 60 * SECOND), empty);
         assert_eq!(full().ends(), NOON + 60 * SECOND);
     }
 
@@ -108,5 +115,18 @@ mod tests {
             window.correct(Minute(minute), reserved, used);
             assert_eq!(window.tokens, tokens, "{minute} {reserved} {used}");
         }
+    }
+
+    #[test]
+    fn what_is_reserved_is_a_part_of_the_minute_until_the_request_ends() {
+        let mut window = full();
+        window.admit(100);
+        window.admit(50);
+        assert_eq!((window.tokens, window.reserved, window.settled().tokens), (1050, 150, 900));
+        window.correct(window.minute, 100, 30);
+        assert_eq!((window.tokens, window.reserved, window.settled().tokens), (980, 50, 930));
+        window.correct(Minute(28_999_999), 70, 70);
+        assert_eq!(window.reserved, 50, "of another minute");
+        assert_eq!(window.at(NOON + 60 * SECOND).reserved, 0);
     }
 }

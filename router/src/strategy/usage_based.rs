@@ -32,7 +32,8 @@ mod tests {
     const NOON: Duration = Duration::from_secs(29_000_000 * 60);
 
     fn used(requests: u32, tokens: u64) -> Record {
-        Record { window: Window { minute: Minute(29_000_000), requests, tokens }, ..Record::default() }
+        let window = Window { minute: Minute(29_000_000), requests, tokens, reserved: 0 };
+        Record { window, ..Record::default() }
     }
 
     #[test]

@@ -107,6 +107,8 @@ impl Serialize for Line<'_> {
         line.serialize_entry("status", &entry.status)?;
         line.serialize_entry("outcome", entry.outcome.name())?;
         serialize_some(&mut line, "reason", entry.reason)?;
+        let limits = Some(&state.limits).filter(|limits| entry.reason.is_some() && !limits.is_empty());
+        serialize_some(&mut line, "limits", limits)?;
         serialize_some(&mut line, "model", model.map(|model| shortened(model, MAX_CHARS)))?;
         serialize_some(&mut line, "group", group.flatten())?;
         serialize_some(&mut line, "deployment", state.attempts.last().map(|last| &*last.deployment))?;

@@ -1,6 +1,6 @@
 //! Stories of requests that fall back to another group.
 
-use crate::common::{Answer, ClientResponse, World};
+use crate::common::{Answer, ClientResponse, World, items_of};
 use wasm_bindgen_test::wasm_bindgen_test as story;
 
 /// One deployment `at-..` for each group, and further router_settings.
@@ -231,6 +231,41 @@ fn mock_errors_fall_back_like_real_ones_without_a_call() {
     }
     let response = world(&["g"], "").chat("g", r#""mock_testing_fallbacks":true"#, |_| Answer::Ok);
     assert_eq!((response.status, response.called.len()), (500, 0));
+}
+
+#[story(unsupported = test)]
+fn where_all_groups_refuse_the_soonest_of_them_says_when_to_try_again() {
+    let yaml = items_of("g", &["paris"], ", rpm: 1")
+        + &items_of("a", &["oslo"], "")
+        + &items_of("b", &["rome"], ", rpm: 1, max_parallel_requests: 1");
+    let yaml =
+        format!("model_list:\n{yaml}router_settings: {{num_retries: 0, fallbacks: [{{g: [a, b]}}]}}\n");
+    let wait = |response: &ClientResponse| response.header("retry-after").map(str::to_owned);
+    let full = |world: &mut World| {
+        world.wait(10.0);
+        assert_eq!(world.chat("g", "", |_| Answer::Ok).called, ["paris"]);
+        assert_eq!(world.chat("rome", "", |_| Answer::Ok).called, ["rome"]);
+    };
+    let mut world = World::of(&yaml);
+    full(&mut world);
+    let refused = world.chat("g", "", |_| Answer::RateLimited(7));
+    assert_eq!((refused.status, wait(&refused).as_deref()), (429, Some("7")), "a is tried, and says so");
+    assert!(refused.body.contains("Try again in 7 seconds"), "{}", refused.body);
+    let mut world = World::of(&yaml);
+    full(&mut world);
+    let refused = world.chat("g", "", |_| Answer::RateLimited(300));
+    assert_eq!(wait(&refused).as_deref(), Some("50"), "the minute of g and b");
+    let refused = world.chat("g", "", |_| Answer::Status(500));
+    assert_eq!(wait(&refused).as_deref(), Some("50"));
+
+    let mut world = World::of(&yaml);
+    let _begun = world.begin("b", "").unwrap();
+    world.wait(60.0);
+    let refused = world.chat("g", "", |_| Answer::RateLimited(30));
+    assert_eq!((refused.called.join(" ").as_str(), wait(&refused).as_deref()), ("paris oslo", Some("1")));
+    world.wait(60.0);
+    let refused = world.chat("g", "", |_| Answer::Status(500));
+    assert_eq!((refused.status, wait(&refused)), (500, None), "no time is known");
 }
 
 #[story(unsupported = test)]

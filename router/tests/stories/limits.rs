@@ -48,6 +48,28 @@ fn a_full_deployment_is_skipped_and_that_is_no_retry() {
 }
 
 #[story(unsupported = test)]
+fn a_refusal_names_the_limits_of_the_group() {
+    let yaml = group(&["paris"], ", rpm: 1")
+        + &items(&["oslo"], ", max_parallel_requests: 1")
+        + &items(&["rome"], ", tpm: 2")
+        + &items(&["bern", "kyiv"], "")
+        + "router_settings: {num_retries: 0}\n";
+    let mut world = World::of(&yaml);
+    assert_eq!(world.chat("paris", "", |_| Answer::Ok).status, 200);
+    let _begun = world.begin("oslo", "").unwrap();
+    for cooling in ["bern", "kyiv"] {
+        assert_eq!(world.chat(cooling, "", |_| Answer::RateLimited(30)).status, 429);
+    }
+    assert_eq!(world.chat("rome", r#""max_tokens":1"#, |_| Answer::Used(1, 1)).status, 200);
+    let refused = world.chat("g", r#""max_tokens":1"#, |_| Answer::Ok);
+    let words = "No deployments available for selected model, Try again in 1 seconds. All deployments for selected model are at their limits or in cooldown: rpm, max_parallel_requests, tpm, cooldown. Passed model=g.";
+    assert!(refused.body.contains(words), "{}", refused.body);
+    let line = world.lines.last().unwrap();
+    let limits = serde_json::json!(["over_rpm", "over_max_parallel_requests", "over_tpm", "cooling_down"]);
+    assert_eq!((&line["reason"], &line["limits"]), (&"over_limit".into(), &limits), "{line}");
+}
+
+#[story(unsupported = test)]
 fn every_attempt_counts_where_it_goes_retries_included() {
     let mut world = World::of(&group(&["paris", "oslo"], ", rpm: 1"));
     let response = world.chat("g", "", |_| Answer::Status(500));
@@ -83,7 +105,7 @@ fn tokens_are_reserved_when_a_request_is_admitted_and_corrected_when_it_ends() {
     let begin = |world: &mut World| world.begin("g", r#""max_tokens":40"#);
     let (first, second) = (begin(&mut world).unwrap(), begin(&mut world).unwrap());
     let refused = begin(&mut world).unwrap_err();
-    assert_eq!((refused.status, seconds(&refused.headers)), (429, Some("60")), "nothing is answered yet");
+    assert_eq!((refused.status, seconds(&refused.headers)), (429, Some("1")), "nothing is answered yet");
     world.end(first, Some(5));
     let third = begin(&mut world).unwrap();
     world.end(second, Some(90));

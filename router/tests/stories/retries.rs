@@ -1,6 +1,6 @@
 //! Stories of requests whose first deployment fails.
 
-use crate::common::{Answer, CHAT, ClientResponse, World, group, items};
+use crate::common::{Answer, CHAT, ClientResponse, World, group, items, items_of};
 use crate::rules::{ATTEMPTS, ATTEMPTS_BY_POLICY, RETRY_POLICY, RULES, Rule};
 use wasm_bindgen_test::wasm_bindgen_test as story;
 
@@ -254,4 +254,43 @@ fn a_status_that_http_does_not_have_is_a_server_error() {
         assert_eq!((response.called.len(), response.status), (2, 502), "{status}");
         assert!(response.body.contains(&format!("status {status}")), "{}", response.body);
     }
+}
+
+#[story(unsupported = test)]
+fn a_retry_that_no_deployment_admits_is_not_counted_and_the_client_gets_the_providers_error() {
+    const BODY: &str = r#"{"error":{"message":"out of memory"}}"#;
+    for fallbacks in ["", ", fallbacks: [{g: [a]}]"] {
+        let yaml = group(&["paris"], ", max_parallel_requests: 1")
+            + &items_of("a", &["oslo"], ", max_parallel_requests: 1")
+            + &format!("router_settings: {{num_retries: 2{fallbacks}}}\n");
+        let mut world = World::of(&yaml);
+        let _fallback = world.begin("a", "").unwrap();
+        let first = world.begin("g", "").unwrap();
+        let retry_state = world.fail(first, 500, BODY);
+        let _other = world.begin("g", "").unwrap();
+        let reply = world.attempt_again("g", "", Some(retry_state)).unwrap_err();
+        assert_eq!((reply.status, reply.body.as_str()), (500, BODY), "{fallbacks}");
+        let header =
+            |name: &str| reply.headers.iter().find(|(own, _)| *own == name).map(|(_, value)| &**value);
+        assert_eq!(header("x-litellm-attempted-retries"), Some("0"), "{reply:?}");
+        assert_eq!(header("x-litellm-model-id"), Some("paris"), "{reply:?}");
+        assert_eq!(header("retry-after"), None, "{reply:?}");
+        let line = &world.lines[0];
+        assert_eq!((&line["outcome"], &line["status"]), (&"server_error".into(), &500.into()), "{line}");
+        assert_eq!((&line["retries"], &line["reason"]), (&0.into(), &serde_json::Value::Null), "{line}");
+    }
+}
+
+#[story(unsupported = test)]
+fn a_retry_that_is_admitted_is_counted_and_answers_for_itself() {
+    let mut world =
+        World::of(&(group(&["paris"], ", max_parallel_requests: 1") + "router_settings: {num_retries: 2}\n"));
+    let first = world.begin("g", "").unwrap();
+    let retry_state = world.fail(first, 500, "first");
+    let second = world.attempt_again("g", "", Some(retry_state)).unwrap();
+    assert_eq!(second.retry_state.retries, 1);
+    let retry_state = world.fail(second, 503, "second");
+    let _other = world.begin("g", "").unwrap();
+    let reply = world.attempt_again("g", "", Some(retry_state)).unwrap_err();
+    assert_eq!((reply.status, reply.body.as_str()), (503, "second"));
 }

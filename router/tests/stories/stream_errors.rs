@@ -16,6 +16,8 @@ const RATE_LIMITED_IN_WORDS: &str = "event: response.failed\ndata: {\"type\":\"r
 const NO_QUOTA: &str = r#"data: {"error":{"message":"You exceeded your current quota.","type":"insufficient_quota","code":"insufficient_quota"}}"#;
 const OVERLOADED: &str = "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"Overloaded\"}}";
 const DISCONNECTED: &str = r#"data: {"id":"gen-1","error":{"code":502,"message":"Provider disconnected"},"choices":[{"index":0,"delta":{"content":""},"finish_reason":"error"}]}"#;
+const IN_WORDS: &str = r#"data: {"error":"Insufficient balance"}"#;
+const LIMIT_IN_WORDS: &str = r#"data: {"error":"Rate limit exceeded, try again in 60s"}"#;
 const NO_WORDS: &str = "event: error\ndata: {}";
 
 fn world() -> World {
@@ -44,6 +46,8 @@ fn an_error_in_mid_stream_cools_a_deployment_down_by_its_class() {
         (RATE_LIMITED, "rate_limit", 1, false),
         (NO_QUOTA, "account", 1, false),
         (OVERLOADED, "rate_limit", 1, false),
+        (IN_WORDS, "account", 1, false),
+        (LIMIT_IN_WORDS, "rate_limit", 1, false),
         (DISCONNECTED, "server", 1, true),
         (DISCONNECTED, "server", 20, false),
         (NO_WORDS, "server", 20, false),
@@ -65,7 +69,7 @@ fn an_error_in_mid_stream_cools_a_deployment_down_by_its_class() {
 
 #[story(unsupported = test)]
 fn a_limit_in_mid_stream_cools_for_the_time_that_it_names() {
-    for event in [RATE_LIMITED, RATE_LIMITED_IN_WORDS] {
+    for event in [RATE_LIMITED, RATE_LIMITED_IN_WORDS, LIMIT_IN_WORDS] {
         let mut world = world();
         fail(&mut world, 1, Answer::ErrorEvent(event));
         world.wait(59.9);

@@ -155,13 +155,28 @@ fn a_prompt_goes_where_it_fits_into_a_minute() {
 }
 
 #[story(unsupported = test)]
+fn tokens_that_requests_in_flight_reserve_may_be_free_at_any_moment() {
+    let mut world = World::of(&group(&["paris"], ", tpm: 1000"));
+    world.wait(20.0);
+    let begun = world.begin("g", &prompt(600)).unwrap();
+    let wait = |world: &mut World| {
+        let refused = world.chat("g", &prompt(600), |_| Answer::Ok);
+        assert_eq!(refused.status, 429, "{refused:?}");
+        refused.header("retry-after").map(str::to_owned)
+    };
+    assert_eq!(wait(&mut world).as_deref(), Some("1"));
+    world.end(begun, Some(500));
+    assert_eq!(wait(&mut world).as_deref(), Some("40"), "500 are used");
+}
+
+#[story(unsupported = test)]
 fn a_deployment_that_is_large_enough_is_waited_for() {
     let mut world = World::of(&two_sizes("", ""));
     world.wait(20.0);
     let whole = world.begin("g", &prompt(99_700)).unwrap();
     assert_eq!(world.id(&whole), "large");
     let refused = world.chat("g", &prompt(2000), |_| Answer::Ok);
-    assert_eq!((refused.status, refused.header("retry-after")), (429, Some("40")));
+    assert_eq!((refused.status, refused.header("retry-after")), (429, Some("1")));
     assert_eq!(world.chat("g", &prompt(100), |_| Answer::Ok).called, ["small"], "which has its room");
     world.end(whole, Some(10));
     assert_eq!(world.chat("g", &prompt(2000), |_| Answer::Ok).called, ["large"]);

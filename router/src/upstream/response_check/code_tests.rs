@@ -73,7 +73,8 @@ fn the_status_and_the_class_of_an_error_follow_from_one_code() {
         for form in forms(code) {
             let found = checked("/responses", &[], form.as_bytes(), true);
             assert_eq!(failed(found.clone(), &form).0, status, "{form}");
-            let CheckResult::Failed(FalseSuccess { body, .. }) = found else { panic!("{form}") };
+            let CheckResult::Failed(FalseSuccess { body, original, .. }) = found else { panic!("{form}") };
+            let body = original.unwrap_or(body);
             let error = ProviderError {
                 status: 200,
                 body: body.as_bytes(),

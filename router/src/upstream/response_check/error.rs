@@ -18,6 +18,9 @@ pub struct FalseSuccess {
     pub status: u16,
     /// The error, in the shape of the request's API unless the provider's is a common one.
     pub body: String,
+    /// The error as the provider sent it, where `body` has another shape and perhaps another code: it
+    /// decides about the class.
+    pub original: Option<String>,
 }
 
 /// Where neither code nor type is known.
@@ -27,7 +30,7 @@ impl FalseSuccess {
     /// For a body that cannot go to the client; `body` describes it.
     pub(super) fn without_message(wire: Wire, provider_status: u16, body: &'static str) -> Self {
         let reply = Refusal::NoAnswer { status: UNKNOWN, provider_status, body }.reply(wire);
-        Self { status: reply.status, body: reply.body }
+        Self { status: reply.status, body: reply.body, original: None }
     }
 
     /// The error in a JSON body or in the data of an event.
@@ -36,8 +39,11 @@ impl FalseSuccess {
         let data = unwrapped(data.trim());
         let read = ErrorBody::read(data.as_bytes());
         let status = read.fitting_status().unwrap_or(UNKNOWN);
-        let body = if has_message(&data) { data.into_owned() } else { reshaped(wire, &read, &data, status) };
-        Self { status, body }
+        if has_message(&data) {
+            return Self { status, body: data.into_owned(), original: None };
+        }
+        let body = reshaped(wire, &read, &data, status);
+        Self { status, body, original: Some(data.into_owned()) }
     }
 }
 

@@ -94,7 +94,7 @@ mod tests {
         }
         assert_eq!(
             result(&[ERROR]),
-            CheckResult::Failed(FalseSuccess { status: 502, body: ERROR.to_owned() })
+            CheckResult::Failed(FalseSuccess { status: 502, body: ERROR.to_owned(), original: None })
         );
     }
 

@@ -271,4 +271,4 @@ mod code_tests;
 #[cfg(test)]
 mod list_tests;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

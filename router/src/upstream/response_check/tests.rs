@@ -22,9 +22,20 @@ pub(super) fn chat(bytes: &str) -> CheckResult {
     checked("/chat/completions", &[], bytes.as_bytes(), true)
 }
 
+/// The error in a body of a chat, or in an event of that data.
+pub(crate) fn checked_failure(body: &[u8]) -> FalseSuccess {
+    let event = [b"event: error\ndata: ", body, b"\n\n"].concat();
+    match [body, &event].map(|bytes| checked("/chat/completions", &[], bytes, true)) {
+        [CheckResult::Failed(found), _] | [_, CheckResult::Failed(found)] => found,
+        _ => panic!("no error: {}", String::from_utf8_lossy(body)),
+    }
+}
+
 /// The status and the error object of a false success.
 pub(super) fn failed(checked: CheckResult, what: &str) -> (u16, Value) {
-    let CheckResult::Failed(FalseSuccess { status, body }) = checked else { panic!("{what}: {checked:?}") };
+    let CheckResult::Failed(FalseSuccess { status, body, .. }) = checked else {
+        panic!("{what}: {checked:?}")
+    };
     let body: Value = serde_json::from_str(&body).unwrap_or_else(|error| panic!("{what}: {error} in {body}"));
     assert!(body["error"]["message"].as_str().is_some_and(|message| !message.is_empty()), "{what}: {body}");
     (status, body["error"].clone())
@@ -339,7 +350,8 @@ fn a_stream_of_messages_is_an_answer_with_its_first_output() {
     assert_eq!(messages(PING), CheckResult::Undecided);
     assert_eq!(messages(MESSAGE_START.trim_end()), CheckResult::Undecided, "its first event is incomplete");
     let overloaded = format!("{PING}event: error\ndata: {OVERLOADED}\n\n");
-    let expected = CheckResult::Failed(FalseSuccess { status: 529, body: OVERLOADED.to_owned() });
+    let expected =
+        CheckResult::Failed(FalseSuccess { status: 529, body: OVERLOADED.to_owned(), original: None });
     assert_eq!(messages(&overloaded), expected, "the client gets the provider's words");
     assert_eq!(messages(&format!("{MESSAGE_START}{overloaded}")), expected);
     assert_eq!(error_event("/messages", MESSAGE_START.as_bytes()), None);

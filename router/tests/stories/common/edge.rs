@@ -66,7 +66,7 @@ impl World {
         panic!("the edge makes no further attempt: {response:?}");
     }
 
-    fn log(&mut self, entry: AccessLogEntry, headers: &Headers) {
+    pub(super) fn log(&mut self, entry: AccessLogEntry, headers: &Headers) {
         let line = self.router.record_request(entry, headers, self.now).expect("a line");
         self.lines.push(serde_json::from_str(&line).expect("a line is JSON"));
     }

@@ -12,7 +12,8 @@ use llm_balancer_config::read;
 use llm_balancer_router::health::ToProbe;
 use llm_balancer_router::testing::Record;
 use llm_balancer_router::{
-    Arrival, Attempt, Change, Moment, Reply, ResponseSummary, Router, SplitMix, Step, Store, StreamEnd, Usage,
+    Arrival, Attempt, Change, ErrorResponse, Failure, Moment, Reply, ResponseSummary, RetryState, Router,
+    SplitMix, Step, Store, StreamEnd, Usage, Verdict,
 };
 
 pub use response::{Answer, ClientResponse, Sent};
@@ -100,16 +101,44 @@ impl World {
 
     /// Begins a chat request, which stays in flight.
     pub fn begin(&mut self, model: &str, members: &str) -> Result<Attempt, Reply> {
+        self.attempt_again(model, members, None)
+    }
+
+    /// Begins the next attempt of a chat request.
+    pub fn attempt_again(
+        &mut self,
+        model: &str,
+        members: &str,
+        retry_state: Option<Box<RetryState>>,
+    ) -> Result<Attempt, Reply> {
         let headers = [(":method", "POST"), (":path", CHAT)].into_iter().collect();
         let Arrival::Hold(request) = self.router.on_request_headers(&headers, false) else {
             panic!("not held")
         };
         let body = chat_body(model, members);
         let mut moment = Moment { now: self.now, random: &mut self.random, store: &*self.store };
-        match self.router.on_request_body(&request, body.as_bytes(), None, &mut moment) {
+        let retry_state = retry_state.map(|state| *state);
+        match self.router.on_request_body(&request, body.as_bytes(), retry_state, &mut moment) {
             Step::Send(sending) => Ok(sending.attempt),
             Step::AwaitRedis(..) => panic!("there is no Redis"),
-            Step::Reply(reply, _) => Err(reply),
+            Step::Reply(reply, entry) => {
+                self.log(*entry, &headers);
+                Err(reply)
+            }
+        }
+    }
+
+    /// Has a request that was begun fail; the state for its retry, after the wait.
+    pub fn fail(&mut self, attempt: Attempt, status: u16, body: &str) -> Box<RetryState> {
+        let failure = Failure::Provider { status, retry_after: None };
+        let error = || ErrorResponse { body: body.into(), ..ErrorResponse::default() };
+        let mut moment = Moment { now: self.now, random: &mut self.random, store: &*self.store };
+        match self.router.on_attempt_failed(attempt, failure, &error, &mut moment) {
+            Verdict::Retry(retry_state, wait) => {
+                self.now += wait;
+                retry_state
+            }
+            other => panic!("no retry: {other:?}"),
         }
     }
 

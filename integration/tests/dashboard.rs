@@ -2,7 +2,7 @@
 //! instances at work.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -206,9 +206,44 @@ fn the_dashboard_is_one_that_grafana_can_show() {
 #[test]
 fn each_alert_fires_when_it_should_and_only_then() {
     for arguments in [["check", "rules", "alerts.yaml"], ["test", "rules", "alerts_test.yaml"]] {
-        let mut promtool = Command::new(program("promtool"));
-        let output = promtool.args(arguments).current_dir(file("")).output().expect("promtool runs");
-        let said = [output.stdout, output.stderr].concat();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&said));
+        promtool(&arguments, &file(""));
     }
+}
+
+/// As during a rollout: one instance still sends a deployment's requests to the old address.
+#[test]
+fn the_table_of_deployments_shows_one_that_two_instances_send_to_different_addresses() {
+    let series = |name: &str, labels: &str, values: &str| json!({"series": format!(r#"llm_balancer_{name}{{group="g", deployment="paris", {labels}}}"#), "values": values});
+    let mut input = vec![
+        series("cooling_down", r#"instance="a""#, "1x40"),
+        series("cooldown_end_timestamp_seconds", r#"instance="a""#, "700x40"),
+    ];
+    for (instance, address) in [("a", "x"), ("b", "y")] {
+        let label = |other: &str| format!(r#"instance="{instance}", {other}"#);
+        let bucket = "time_to_first_byte_milliseconds_bucket";
+        input.extend([
+            series("deployment_info", &label(&format!(r#"api_base="{address}""#)), "1x40"),
+            series("attempts_total", &label(r#"outcome="success""#), "0+30x40"),
+            series(bucket, &label(r#"le="100""#), "0+30x40"),
+            series(bucket, &label(r#"le="+Inf""#), "0+30x40"),
+        ]);
+    }
+    let dashboard = dashboard();
+    let rows = queries(&dashboard).into_iter().filter(|(title, _)| *title == "Deployments").map(|(_, query)| {
+        let rows = format!("count by (group) ({})", chosen(query, ".*", ".*"));
+        json!({"expr": rows, "eval_time": "1m", "exp_samples": [{"labels": r#"{group="g"}"#, "value": 2}]})
+    });
+    let rows: Vec<_> = rows.collect();
+    assert_eq!(rows.len(), 6);
+    let test = json!({"interval": "2s", "input_series": input, "promql_expr_test": rows});
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("table.yaml"), json!({"tests": [test]}).to_string()).unwrap();
+    promtool(&["test", "rules", "table.yaml"], folder.path());
+}
+
+fn promtool(arguments: &[&str], folder: &Path) {
+    let output = Command::new(program("promtool")).args(arguments).current_dir(folder).output();
+    let output = output.expect("promtool runs");
+    let said = [output.stdout, output.stderr].concat();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&said));
 }

@@ -62,7 +62,8 @@ pub(super) fn serve(args: &ServeArgs) -> Result<ExitCode, Failure> {
         events,
         revisions,
         watcher,
-        is_refused: false,
+        not_served: None,
+        findings: Vec::new(),
         child,
     };
     let failed = match supervisor.run(findings) {

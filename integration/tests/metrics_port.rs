@@ -26,6 +26,7 @@ async fn metrics_and_readiness_can_be_read_from_other_machines() {
         let reply = watcher.get(path).await;
         assert_eq!(reply.status, 200, "{path}");
         assert!(reply.text().contains("envoy_server_live{} 1"), "{path}: {}", reply.text());
+        assert_eq!(reply.header("x-llm-balancer-version"), Some(env!("CARGO_PKG_VERSION")), "{path}");
     }
     assert_eq!(watcher.get("/ready").await.text().trim(), "LIVE");
     for path in ["/health/liveliness", "/health/liveness"] {

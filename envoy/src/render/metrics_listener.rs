@@ -12,6 +12,7 @@ use super::message::{
 };
 use super::process::Options;
 use crate::page;
+use crate::support::version;
 
 /// Name of the listener, of its statistics and of its cluster.
 const METRICS: &str = "metrics";
@@ -56,6 +57,7 @@ fn listener(listen: SocketAddr) -> Value {
                 "name": METRICS,
                 "max_direct_response_body_size_bytes": page::HTML.len(),
                 "ignore_port_in_host_matching": true,
+                "response_headers_to_add": [overwrite(version::HEADER, version::VERSION)],
                 "virtual_hosts": virtual_hosts(listen),
             },
             "http_filters": [router()],

@@ -44,10 +44,14 @@ fn queries(dashboard: &Value) -> Vec<(&str, &str)> {
     all.collect()
 }
 
-/// A query as Grafana sends it when these are chosen.
+/// A query as Grafana sends it when these are chosen, of all jobs and instances.
 fn chosen(query: &str, group: &str, deployment: &str) -> String {
     let query = query.replace("$__rate_interval", RATE_INTERVAL);
-    let query = query.replace("$group", group).replace("$deployment", deployment);
+    let query = query
+        .replace("$job", ".*")
+        .replace("$instance", ".*")
+        .replace("$group", group)
+        .replace("$deployment", deployment);
     assert!(!query.contains('$'), "a variable that Grafana would not know: {query}");
     query
 }
@@ -125,7 +129,7 @@ async fn every_panel_shows_what_happens() {
         assert_eq!(foreign("deployment", &["shaky-good", "shaky-bad"]), 0, "{title}: {series:?}");
     }
     assert!(empty.is_empty(), "panels without data:\n{}", empty.join("\n"));
-    assert_variables_have_choices(&dashboard, &prometheus).await;
+    assert_variables_have_choices(&dashboard, &prometheus, admin[0]).await;
     assert_nothing_is_left_out(&dashboard, &prometheus).await;
     assert_rules_are_evaluated(&prometheus).await;
 }
@@ -137,11 +141,12 @@ fn shows(series: &Value, zero_will_do: bool) -> bool {
     numbers.filter(|number| number.is_finite()).any(|number| number > 0.0 || zero_will_do)
 }
 
-async fn assert_variables_have_choices(dashboard: &Value, prometheus: &Prometheus) {
+async fn assert_variables_have_choices(dashboard: &Value, prometheus: &Prometheus, admin_port: u16) {
     let variables = dashboard["templating"]["list"].as_array().expect("variables");
     let names: Vec<_> = variables.iter().filter_map(|variable| variable["name"].as_str()).collect();
-    assert_eq!(names, ["datasource", "group", "deployment"]);
-    for (variable, wanted) in variables[1..].iter().zip(["shaky", "shaky-bad"]) {
+    assert_eq!(names, ["datasource", "job", "instance", "group", "deployment"]);
+    let instance = format!("127.0.0.1:{admin_port}");
+    for (variable, wanted) in variables[1..].iter().zip(["llm-balancer", &instance, "shaky", "shaky-bad"]) {
         let query = variable["query"]["query"].as_str().unwrap_or_default();
         let inner = query.strip_prefix("label_values(").and_then(|query| query.strip_suffix(')'));
         let (series, label) =
@@ -194,6 +199,11 @@ fn the_dashboard_is_one_that_grafana_can_show() {
                 assert!(x < 24 && taken.insert((x, y)), "{} lies on another panel", panel["title"]);
             }
         }
+    }
+    for (title, query) in queries(&dashboard) {
+        let metrics = query.matches("{").count();
+        let chosen = query.matches(r#"job=~"$job", instance=~"$instance"}"#).count();
+        assert!(metrics > 0 && chosen == metrics, "not of the chosen instances: {title}: {query}");
     }
     for panel in panels(&dashboard) {
         assert_eq!(panel["datasource"]["uid"], "${datasource}", "{}", panel["title"]);

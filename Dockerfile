@@ -18,6 +18,7 @@ USER 65532:65532
 # For clients, and for metrics.
 EXPOSE 4000 9902
 STOPSIGNAL SIGTERM
-HEALTHCHECK --interval=10s --timeout=3s --start-period=20s CMD ["llm-balancer", "health"]
+# The port for metrics has no limit of connections.
+HEALTHCHECK --interval=10s --timeout=3s --start-period=20s CMD ["llm-balancer", "health", "--port", "9902"]
 ENTRYPOINT ["llm-balancer"]
 CMD ["serve", "--config", "/etc/llm-balancer/config.yaml", "--metrics-port", "9902"]

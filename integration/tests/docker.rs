@@ -137,7 +137,7 @@ async fn containers_without_rights_serve_from_a_file_system_that_they_cannot_wri
         assert!(metrics.contains("envoy_server_live{} 1"), "{metrics}");
         assert!(watcher.get("/").await.text().contains("<h1>llm-balancer</h1>"));
         assert!(containers.run_in(instance, &["llm-balancer", "status"]), "status has no answer");
-        assert!(containers.log(instance).contains("llm-balancer listens on"), "{}", containers.log(instance));
+        assert!(containers.log(instance).contains(" listens on http://"), "{}", containers.log(instance));
         assert_eq!(
             containers.inspect(instance, "{{.Config.User}} {{.HostConfig.ReadonlyRootfs}}"),
             "65532:65532 true"

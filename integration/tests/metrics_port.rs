@@ -26,8 +26,15 @@ async fn metrics_and_readiness_can_be_read_from_other_machines() {
         let reply = watcher.get(path).await;
         assert_eq!(reply.status, 200, "{path}");
         assert!(reply.text().contains("envoy_server_live{} 1"), "{path}: {}", reply.text());
+        assert_eq!(reply.header("x-llm-balancer-version"), Some(env!("CARGO_PKG_VERSION")), "{path}");
     }
     assert_eq!(watcher.get("/ready").await.text().trim(), "LIVE");
+    for path in ["/health/liveliness", "/health/liveness"] {
+        let reply = watcher.get(path).await;
+        let expected = Client::new(balancer.port).get(path).await;
+        assert_eq!((reply.status, reply.text()), (200, expected.text()), "{path}");
+        assert_eq!(reply.header("content-type"), expected.header("content-type"), "{path}");
+    }
     balancer.says("status page: http://127.0.0.1:").await;
     balancer.says("for other machines").await;
 }
@@ -112,6 +119,7 @@ async fn health_says_by_its_exit_code_whether_the_balancer_answers() {
     };
     let well = health(balancer.port);
     assert!(well.status.success() && well.stderr.is_empty(), "{well:?}");
+    assert!(health(balancer.admin_port + 1).status.success(), "on the metrics port too");
     let ill = health(free_port());
     assert_eq!(ill.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&ill.stderr).contains("no answer from 127.0.0.1"), "{ill:?}");

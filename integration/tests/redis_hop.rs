@@ -271,6 +271,17 @@ async fn redis_says_no_in_each_of_its_ways() {
 }
 
 #[tokio::test]
+async fn the_log_says_that_the_password_is_wrong() {
+    let redis = Redis::launch().password("word").start().await;
+    let provider = Provider::start().await;
+    let settings = format!("redis_host: 127.0.0.1, redis_port: {}, redis_password: other", redis.port());
+    let balancer = Launch::new(&config(&provider, &settings)).start().await;
+    let said = eventually(async || balancer.log().contains("Redis is unavailable: ")).await;
+    let log = balancer.log();
+    assert!(said && log.contains("Redis is unavailable: WRONGPASS invalid username-password pair"), "{log}");
+}
+
+#[tokio::test]
 async fn a_folder_too_deep_for_a_socket_is_told_so() {
     let dir = TempDir::new().unwrap();
     let deep = dir.path().join("d".repeat(100));

@@ -142,6 +142,23 @@ async fn what_envoy_refuses_changes_nothing_either() {
 }
 
 #[tokio::test]
+async fn what_could_not_be_served_is_tried_again_until_it_can() {
+    let world = World::group(&["paris"], "").await;
+    // As where the folder for temporary files is full.
+    let unwritable = world.balancer.runtime_folder().join("clusters.new");
+    fs::create_dir(&unwritable).unwrap();
+    world.balancer.replace_file(&of(&world, &["tokyo"], ""));
+    world.balancer.says("keeping the previous configuration; trying again every 5 s").await;
+    // Longer than that, and said once.
+    sleep(Duration::from_secs(6)).await;
+    assert_eq!(world.balancer.log().matches("not reloaded: cannot write").count(), 1);
+    assert_eq!(world.chat("gpt").await.served_by(), "paris");
+    fs::remove_dir(&unwritable).unwrap();
+    until_served_by(&world, "tokyo").await;
+    world.balancer.says("reloaded (configuration 2): 1 deployment added (tokyo)").await;
+}
+
+#[tokio::test]
 async fn what_envoy_refuses_at_the_start_ends_it() {
     let dir = TempDir::new().unwrap();
     let ca = dir.path().join("ca.pem");

@@ -217,10 +217,10 @@ pub struct CheckArgs {
 /// `health`
 #[derive(Args, Debug)]
 pub struct HealthArgs {
-    /// Address for clients of the balancer
+    /// Address of the balancer
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1", value_parser = address)]
     pub host: IpAddr,
-    /// Port for clients of the balancer
+    /// Port for clients or for metrics; that for clients resets connections above their limit
     #[arg(long, default_value_t = 4000)]
     pub port: u16,
 }

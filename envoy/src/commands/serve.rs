@@ -34,6 +34,7 @@ pub(super) fn serve(args: &ServeArgs) -> Result<ExitCode, Failure> {
     let file = ConfigFile::read(&args.config)?;
     let (watcher, findings) = (FileWatcher::new(file.files.clone()), file.loaded.reading.findings.len());
     let served = with_all_variables(file.accept()?);
+    let warnings = findings.saturating_add(usize::from(connections::warn()));
     let config = &served.config;
     let envoy = envoy_binary::find(args.envoy.as_deref())?;
     let folder = RuntimeFolder::new()?;
@@ -62,10 +63,11 @@ pub(super) fn serve(args: &ServeArgs) -> Result<ExitCode, Failure> {
         events,
         revisions,
         watcher,
-        is_refused: false,
+        not_served: None,
+        findings: Vec::new(),
         child,
     };
-    let failed = match supervisor.run(findings) {
+    let failed = match supervisor.run(warnings) {
         Ok(code) => return Ok(ExitCode::from(code)),
         Err(failure) => failure,
     };

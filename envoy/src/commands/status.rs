@@ -15,6 +15,7 @@ use crate::support::failure::Failure;
 use crate::support::http_client::agent;
 use crate::support::listing::id_list;
 use crate::support::standard_output::print;
+use crate::support::version;
 
 /// The metrics of ten thousand deployments take two seconds.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -119,6 +120,8 @@ fn read(agent: &Agent, url: &str) -> Result<Timed, Failure> {
     if !answer.status().is_success() {
         return Err(Failure::Io(format!("{shown} answers with status {}", answer.status().as_u16())));
     }
+    let version = answer.headers().get(version::HEADER).and_then(|version| version.to_str().ok());
+    let version = version.map(str::to_owned);
     let body = answer.body_mut().with_config().limit(MAX_BYTES).read_to_string().map_err(no_answer)?;
     let reading = Reading::parse(&body);
     let reading = reading.ok_or_else(|| {
@@ -128,7 +131,7 @@ fn read(agent: &Agent, url: &str) -> Result<Timed, Failure> {
     })?;
     #[expect(clippy::disallowed_methods, reason = "the program shows real time")]
     let at = Instant::now();
-    Ok(Timed { at, reading })
+    Ok(Timed { at, reading: reading.of_version(version.as_deref()) })
 }
 
 /// Ten thousand deployments have 50 MB of metrics.

@@ -1,4 +1,4 @@
-//! The listener for the status page, metrics and readiness, a narrow way to the admin port.
+//! The listener for the status page, metrics and health, a narrow way to the admin port.
 //!
 //! The admin port itself stays on loopback: a client of it can change and end Envoy.
 
@@ -12,6 +12,7 @@ use super::message::{
 };
 use super::process::Options;
 use crate::page;
+use crate::support::version;
 
 /// Name of the listener, of its statistics and of its cluster.
 const METRICS: &str = "metrics";
@@ -22,6 +23,11 @@ const TIMEOUT: &str = "10s";
 /// Paths, and those of the admin port. `/metrics` is Prometheus' default.
 const PATHS: &[(&str, &str)] =
     &[("/metrics", "/stats/prometheus"), ("/stats/prometheus", "/stats/prometheus"), ("/ready", "/ready")];
+
+/// What says that the process lives, as on the port for clients, which resets connections above their
+/// limit: a restart would end all requests of a balancer that is merely full.
+const LIVELINESS: &[&str] = &["/health/liveliness", "/health/liveness"];
+const ALIVE: &str = "\"I'm alive!\"";
 
 /// How a client on this machine names it.
 const LOOPBACK: &[&str] = &["localhost", "127.0.0.1", "[::1]"];
@@ -51,6 +57,7 @@ fn listener(listen: SocketAddr) -> Value {
                 "name": METRICS,
                 "max_direct_response_body_size_bytes": page::HTML.len(),
                 "ignore_port_in_host_matching": true,
+                "response_headers_to_add": [overwrite(version::HEADER, version::VERSION)],
                 "virtual_hosts": virtual_hosts(listen),
             },
             "http_filters": [router()],
@@ -80,7 +87,12 @@ fn virtual_hosts(listen: SocketAddr) -> Vec<Value> {
 }
 
 fn routes() -> Vec<Value> {
-    [page_route()].into_iter().chain(PATHS.iter().map(|(path, admin)| route(path, admin))).collect()
+    let liveliness = LIVELINESS.iter().copied().map(liveliness);
+    [page_route()]
+        .into_iter()
+        .chain(PATHS.iter().map(|(path, admin)| route(path, admin)))
+        .chain(liveliness)
+        .collect()
 }
 
 /// The status page, which reads `/stats/prometheus` beside it.
@@ -90,6 +102,14 @@ fn page_route() -> Value {
         "match": get("/"),
         "direct_response": {"status": 200, "body": {"inline_string": page::HTML}},
         "response_headers_to_add": headers,
+    })
+}
+
+fn liveliness(path: &str) -> Value {
+    json!({
+        "match": get(path),
+        "direct_response": {"status": 200, "body": {"inline_string": ALIVE}},
+        "response_headers_to_add": [overwrite("content-type", "application/json")],
     })
 }
 

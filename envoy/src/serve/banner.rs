@@ -12,6 +12,7 @@ use crate::support::environment_notes;
 use crate::support::listen;
 use crate::support::listing::{counted, id_list};
 use crate::support::messages::message;
+use crate::support::version::VERSION;
 
 /// Groups listed; `GET /v1/model/info` lists all.
 const MAX_GROUPS: usize = 20;
@@ -34,7 +35,8 @@ fn text(config: &Config, options: &Options, file: &Path, warnings: usize) -> Str
             format!(" {YELLOW}for everyone{YELLOW:#}: general_settings.master_key is not set")
         }
     };
-    let mut text = format!("{GREEN}llm-balancer{GREEN:#} listens on {BOLD}http://{listen}{BOLD:#}{access}\n");
+    let mut text =
+        format!("{GREEN}llm-balancer{GREEN:#} {VERSION} listens on {BOLD}http://{listen}{BOLD:#}{access}\n");
     let groups = groups(config);
     for (group, ids) in groups.iter().take(MAX_GROUPS) {
         let _ = writeln!(text, "  {BOLD}{group}{BOLD:#}: {}", members(config, group, ids));
@@ -118,7 +120,7 @@ mod tests {
         let items = item("gpt", "paris") + &item("other", "oslo") + &item("gpt", "tokyo");
         let text =
             banner(&format!("model_list:\n{items}router_settings: {{routing_strategy: least-busy}}\n"), 2);
-        let expected = "llm-balancer listens on http://127.0.0.1:4000 for this machine only: general_settings.master_key is not set
+        let expected = "llm-balancer VERSION listens on http://127.0.0.1:4000 for this machine only: general_settings.master_key is not set
   gpt: 2 deployments by least-busy: paris, tokyo
   other: 1 deployment: oslo
 2 warnings, see above
@@ -126,7 +128,7 @@ status page: http://127.0.0.1:9902
 metrics: http://127.0.0.1:9901/stats/prometheus
 watching config.yaml: changes apply without a restart
 ";
-        assert_eq!(text, expected);
+        assert_eq!(text, expected.replace("VERSION", VERSION));
     }
 
     #[test]

@@ -3,6 +3,8 @@
 use nix::sys::resource::{Resource, getrlimit};
 
 use crate::render::Options;
+use crate::support::colors::YELLOW;
+use crate::support::messages::message;
 
 /// For listeners, workers, Redis and idle connections to providers.
 const RESERVE: u64 = 256;
@@ -11,8 +13,30 @@ const FEWEST: u64 = 64;
 
 /// By the hard limit, to which the soft one is raised.
 pub(crate) fn at_most() -> u32 {
-    let hard = getrlimit(Resource::RLIMIT_NOFILE).map_or(u64::MAX, |(_, hard)| hard);
-    within(hard)
+    within(descriptors())
+}
+
+/// Prints a warning where descriptors are too few for the connections that it takes. Returns whether
+/// it did.
+pub(crate) fn warn() -> bool {
+    let warning = warning(descriptors());
+    if let Some(warning) = &warning {
+        message!("llm-balancer: {YELLOW}warning{YELLOW:#}: {warning}");
+    }
+    warning.is_some()
+}
+
+fn descriptors() -> u64 {
+    getrlimit(Resource::RLIMIT_NOFILE).map_or(u64::MAX, |(_, hard)| hard)
+}
+
+fn warning(descriptors: u64) -> Option<String> {
+    let needed = RESERVE.saturating_add(FEWEST.saturating_mul(2));
+    (descriptors < needed).then(|| {
+        format!(
+            "{descriptors} file descriptors are too few for {FEWEST} connections of clients, and requests and reloads may fail; raise the hard limit (ulimit -n) to {needed} or more"
+        )
+    })
 }
 
 /// A client's connection takes a descriptor, and its request one more for the provider: with HTTP/1,
@@ -27,6 +51,14 @@ fn within(descriptors: u64) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_limit_too_low_for_the_fewest_connections_is_a_warning() {
+        assert_eq!((warning(384), warning(u64::MAX)), (None, None));
+        let text = warning(383).unwrap();
+        assert!(text.starts_with("383 file descriptors") && text.ends_with("to 384 or more"), "{text}");
+        assert_eq!(within(384), 64);
+    }
 
     #[test]
     fn clients_leave_a_descriptor_for_each_of_their_requests() {

@@ -74,7 +74,9 @@ pub(super) fn drain(child: &mut Child, admin: &Admin, events: &Events, args: &Se
             return Ok(false);
         }
         if elapsed() >= limit {
-            message!("llm-balancer: closing {} after a drain of {seconds} s", requests(left));
+            if left != Some(0) {
+                message!("llm-balancer: closing {} after a drain of {seconds} s", requests(left));
+            }
             return Ok(left.is_some());
         }
         stage = stage.polled(left);

@@ -17,6 +17,23 @@ const MAX_POLLS: u32 = 6_000;
 /// Unanswered polls in a row before a push has failed.
 const MAX_UNANSWERED: u32 = 200;
 
+/// Why a push has failed.
+#[derive(Debug)]
+pub(super) enum PushError {
+    /// Envoy rejects the content, as it would at every other try.
+    Rejected(String),
+    /// A file cannot be written or read now, or Envoy does not answer: another try may succeed.
+    Unavailable(String),
+}
+
+/// How many files Envoy has not accepted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Nacks {
+    rejected: u64,
+    /// It could not read them: it has no file descriptor left, for one.
+    unread: u64,
+}
+
 /// Pushes resources to one Envoy.
 #[derive(Debug)]
 pub(crate) struct FileXds {
@@ -46,27 +63,37 @@ impl FileXds {
 
     /// Writes a file and waits for the ACK. The error is Envoy's reason for a NACK, or why none
     /// came.
-    pub(super) fn push(&mut self, of: ResourceType, resources: &[&[u8]]) -> Result<(), String> {
-        let nacks_before = self.nacks(of).unwrap_or_default();
-        self.write(of, resources)?;
+    pub(super) fn push(&mut self, of: ResourceType, resources: &[&[u8]]) -> Result<(), PushError> {
+        let before = self.nacks(of).unwrap_or_default();
+        self.write(of, resources).map_err(PushError::Unavailable)?;
         let version = self.version.to_string();
         let mut unanswered = 0_u32;
         for _ in 0..MAX_POLLS {
             if self.admin.is_stopping() {
-                return Err("llm-balancer is shutting down".to_owned());
+                return Err(PushError::Unavailable("llm-balancer is shutting down".to_owned()));
             }
             match self.accepted_version(of) {
                 Some(accepted) if accepted == version => return Ok(()),
-                Some(_) if self.nacks(of).is_some_and(|nacks| nacks > nacks_before) => {
-                    return Err(format!("Envoy rejected it: {}", self.nack_reason(of)));
+                Some(_) => {
+                    unanswered = 0;
+                    if let Some(error) = self.nacks(of).and_then(|nacks| self.error_of(of, before, nacks)) {
+                        return Err(error);
+                    }
                 }
-                Some(_) => unanswered = 0,
                 None if unanswered >= MAX_UNANSWERED => break,
                 None => unanswered = unanswered.saturating_add(1),
             }
             thread::sleep(POLL);
         }
-        Err(format!("timed out waiting for Envoy to accept the {}", of.name()))
+        Err(PushError::Unavailable(format!("timed out waiting for Envoy to accept the {}", of.name())))
+    }
+
+    /// What Envoy's counts say about a file that it did not accept.
+    fn error_of(&self, of: ResourceType, before: Nacks, now: Nacks) -> Option<PushError> {
+        if now.rejected > before.rejected {
+            return Some(PushError::Rejected(format!("Envoy rejected it: {}", self.nack_reason(of))));
+        }
+        (now.unread > before.unread).then(|| PushError::Unavailable(unread(of)))
     }
 
     /// The answer to the files that Envoy was started with; `None` until it has accepted all of
@@ -74,8 +101,12 @@ impl FileXds {
     pub(super) fn initial_ack(&self) -> Option<Result<(), String>> {
         let mut all = true;
         for of in ResourceType::all(self.hops).iter().copied() {
-            if self.nacks(of)? > 0 {
+            let nacks = self.nacks(of)?;
+            if nacks.rejected > 0 {
                 return Some(Err(self.nack_reason(of)));
+            }
+            if nacks.unread > 0 {
+                return Some(Err(unread(of)));
             }
             all &= !self.accepted_version(of)?.is_empty();
         }
@@ -102,10 +133,13 @@ impl FileXds {
         Some(texts.into_values().next().unwrap_or_default())
     }
 
-    /// How many files Envoy has rejected.
-    fn nacks(&self, of: ResourceType) -> Option<u64> {
+    fn nacks(&self, of: ResourceType) -> Option<Nacks> {
         let counts = self.admin.stats(StatKind::Counter, &pattern(of, "(update_rejected|update_failure)"))?;
-        Some(counts.values().filter_map(|count| count.parse().ok()).fold(0, u64::saturating_add))
+        let count = |name: &str| counts.iter().find(|(stat, _)| stat.ends_with(name))?.1.parse().ok();
+        Some(Nacks {
+            rejected: count("update_rejected").unwrap_or_default(),
+            unread: count("update_failure").unwrap_or_default(),
+        })
     }
 
     fn nack_reason(&self, of: ResourceType) -> String {
@@ -116,6 +150,10 @@ impl FileXds {
         reason
             .unwrap_or_else(|| format!("invalid {}, Envoy's log says why at --log-level warning", of.name()))
     }
+}
+
+fn unread(of: ResourceType) -> String {
+    format!("Envoy could not read the {}, its log says why at --log-level warning", of.name())
 }
 
 fn stats_prefix(of: ResourceType) -> &'static str {

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use llm_balancer_config::names;
 
 use super::admin::StatKind;
-use super::file_xds::FileXds;
+use super::file_xds::{FileXds, PushError};
 use crate::render::{Hops, ResourceType, Resources, Revision};
 
 /// One second for DNS lookups of new clusters. A name that is not resolved by then is resolved
@@ -43,7 +43,7 @@ impl Revisions {
         self.xds.write(of, &merged(self.all.iter(), of))
     }
 
-    fn push(&mut self, of: ResourceType) -> Result<(), String> {
+    fn push(&mut self, of: ResourceType) -> Result<(), PushError> {
         self.xds.push(of, &merged(self.all.iter(), of))
     }
 
@@ -52,9 +52,9 @@ impl Revisions {
         self.all.last().map_or(Revision::FIRST, |newest| newest.revision)
     }
 
-    /// Sends all new requests to these resources. If Envoy rejects any of them, the files are as
-    /// they were before.
-    pub(super) fn switch(&mut self, resources: Resources) -> Result<(), String> {
+    /// Sends all new requests to these resources. If Envoy does not accept any of them, the files are
+    /// as they were before.
+    pub(super) fn switch(&mut self, resources: Resources) -> Result<(), PushError> {
         self.all.push(resources);
         self.unused_looks = 0;
         let done = self.push_all();
@@ -66,7 +66,7 @@ impl Revisions {
     }
 
     /// What comes last moves the requests.
-    fn push_all(&mut self) -> Result<(), String> {
+    fn push_all(&mut self) -> Result<(), PushError> {
         for of in ResourceType::all(self.xds.hops) {
             match of {
                 // What is new is added, and nothing changes yet.
@@ -84,7 +84,7 @@ impl Revisions {
 
     /// Only now: those that lead to another forward proxy need its listener, and requests use them
     /// already.
-    fn push_changed_clusters(&mut self) -> Result<(), String> {
+    fn push_changed_clusters(&mut self) -> Result<(), PushError> {
         let of = ResourceType::Clusters;
         let is_changed = merged(self.all.iter(), of) != merged(self.all.iter().rev(), of);
         if is_changed { self.push(of) } else { Ok(()) }
@@ -188,8 +188,8 @@ mod tests {
     }
 
     /// The admin port of an Envoy that takes clusters and listeners of a second configuration, and
-    /// refuses its routes.
-    fn admin_that_rejects_routes() -> u16 {
+    /// does not accept its routes: `nack` counts that.
+    fn admin_without_routes(nack: &'static str) -> u16 {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         thread::spawn(move || {
@@ -208,9 +208,9 @@ mod tests {
                         "http.edge.rds.edge.version_text: \"3\"\n".to_owned()
                     }
                     line if line.contains("rds") => {
-                        // The first question is how many were refused before.
-                        let refused = u32::from(std::mem::replace(&mut asked_for_routes, true));
-                        format!("http.edge.rds.edge.update_rejected: {refused}\n")
+                        // The first question is how many there were before.
+                        let count = u32::from(std::mem::replace(&mut asked_for_routes, true));
+                        format!("http.edge.rds.edge.{nack}: {count}\n")
                     }
                     _ => String::new(),
                 };
@@ -229,15 +229,37 @@ mod tests {
         file.get("resources").unwrap().clone()
     }
 
+    fn revisions(folder: &Path, nack: &'static str) -> Revisions {
+        let stopping = Arc::new(AtomicBool::new(false));
+        let admin = Admin::new(admin_without_routes(nack), Runtime::Wasm, stopping);
+        Revisions::first(FileXds::new(admin, folder, Hops::Two), resources(Revision::FIRST)).unwrap()
+    }
+
+    #[test]
+    fn what_envoy_or_this_program_cannot_do_now_is_no_rejection() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut revisions = revisions(dir.path(), "update_failure");
+        let unread = revisions.switch(resources(Revision::FIRST.next()));
+        assert!(
+            matches!(&unread, Err(PushError::Unavailable(why)) if why.contains("could not read the routes")),
+            "{unread:?}"
+        );
+        let beside = ResourceType::Clusters.file(dir.path()).with_extension("new");
+        fs::create_dir(beside).unwrap();
+        let unwritten = revisions.switch(resources(Revision::FIRST.next()));
+        assert!(
+            matches!(&unwritten, Err(PushError::Unavailable(why)) if why.starts_with("cannot write ")),
+            "{unwritten:?}"
+        );
+        assert_eq!(revisions.newest(), Revision::FIRST);
+    }
+
     #[test]
     fn where_routes_are_rejected_all_files_are_those_from_before() {
         let dir = tempfile::tempdir().unwrap();
-        let stopping = Arc::new(AtomicBool::new(false));
-        let admin = Admin::new(admin_that_rejects_routes(), Runtime::Wasm, stopping);
-        let xds = FileXds::new(admin, dir.path(), Hops::Two);
-        let mut revisions = Revisions::first(xds, resources(Revision::FIRST)).unwrap();
-        let nack = revisions.switch(resources(Revision::FIRST.next())).unwrap_err();
-        assert!(nack.contains("invalid routes"), "{nack}");
+        let mut revisions = revisions(dir.path(), "update_rejected");
+        let nack = revisions.switch(resources(Revision::FIRST.next()));
+        assert!(matches!(&nack, Err(PushError::Rejected(why)) if why.contains("invalid routes")), "{nack:?}");
         assert_eq!(revisions.newest(), Revision::FIRST);
         let file = |of: ResourceType| of.file(dir.path());
         assert_eq!(written(&file(ResourceType::Routes)), json!([{"name": "edge", "to": "1"}]));

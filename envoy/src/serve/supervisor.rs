@@ -4,22 +4,23 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::TcpStream;
 use std::process::{Child, ExitStatus};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use llm_balancer_config::{Config, Secret, names};
+use llm_balancer_config::{Config, Finding, Secret, names};
 
 use super::admin::StatKind;
 use super::environment::with_all_variables;
 use super::envoy_process::{self, Exit};
 use super::events::{Event, Events};
 use super::file_watcher::FileWatcher;
+use super::file_xds::PushError;
 use super::revisions::Revisions;
 use super::runtime_folder::RuntimeFolder;
 use super::{banner, config_diff, drain};
 use crate::cli::ServeArgs;
 use crate::render::{Options, Resources, deregistration, proxy_for_tunnels, proxy_variables};
 use crate::support::colors::{GREEN, RED};
-use crate::support::config_file::{ConfigFile, LoadedConfig};
+use crate::support::config_file::{self, ConfigFile, LoadedConfig};
 use crate::support::failure::Failure;
 use crate::support::messages::message;
 use crate::support::{ca_bundle, listen};
@@ -31,6 +32,8 @@ const REMOVAL: Duration = Duration::from_secs(1);
 /// The longest time to deregister: a new listener whose filter reads the file, three ticks of it of
 /// 50 ms, and calls to Redis. With few deployments it takes half a second.
 const DEREGISTRATION: Duration = Duration::from_secs(2);
+/// Between two tries to serve files that failed for a reason which may pass.
+const RETRY: Duration = Duration::from_secs(5);
 /// Counts listeners that Envoy could not open, and serves without: another process took the port
 /// meanwhile.
 const FAILED_LISTENERS: &str = "listener_manager.listener_create_failure";
@@ -42,6 +45,26 @@ enum Cause {
     Signal,
     /// They have changed.
     Files,
+    /// They were not served for a reason that may have passed.
+    Retry,
+}
+
+/// Why the newest version of the files is not served.
+#[derive(Debug)]
+enum ReloadError {
+    /// By what it says: only another version can be served.
+    Refused(Failure),
+    /// A file cannot be read or written now, or Envoy does not answer: another try may succeed.
+    Unavailable(Failure),
+}
+
+/// The newest version of the files, where an older one is served.
+#[derive(Debug)]
+pub(crate) struct NotServed {
+    /// What the log says about it.
+    reason: String,
+    /// When the same files are tried again; `None` for never.
+    retry_at: Option<Instant>,
 }
 
 /// A running Envoy and what it serves.
@@ -57,8 +80,10 @@ pub(crate) struct Supervisor<'a> {
     pub(crate) events: Events,
     pub(crate) revisions: Revisions,
     pub(crate) watcher: FileWatcher,
-    /// The newest version of the files is refused, and an older one is served.
-    pub(crate) is_refused: bool,
+    /// `None` while the newest version of the files is served.
+    pub(crate) not_served: Option<NotServed>,
+    /// The findings that were printed last.
+    pub(crate) findings: Vec<Finding>,
     pub(crate) child: Child,
 }
 
@@ -138,6 +163,8 @@ impl Supervisor<'_> {
                 None => {
                     if self.watcher.has_changed() {
                         self.reload(Cause::Files);
+                    } else if self.is_retry_due() {
+                        self.reload(Cause::Retry);
                     }
                     if drain::now().saturating_duration_since(removed) >= REMOVAL {
                         removed = drain::now();
@@ -171,61 +198,91 @@ impl Supervisor<'_> {
         }
     }
 
-    /// Re-reads the files and serves them, or keeps the previous configuration.
+    fn is_retry_due(&self) -> bool {
+        self.not_served.as_ref().and_then(|files| files.retry_at).is_some_and(|at| drain::now() >= at)
+    }
+
+    /// Re-reads the files and serves them, or keeps the previous configuration. A retry is logged if
+    /// it ends in another way than the last try.
     fn reload(&mut self, cause: Cause) {
         self.watcher.mark_read();
-        let was_refused = std::mem::take(&mut self.is_refused);
-        match self.apply_files() {
+        let before = self.not_served.take();
+        match self.apply_files(cause) {
             Ok(Some(changes)) => {
                 let revision = self.revisions.newest();
                 message!("llm-balancer: {GREEN}reloaded{GREEN:#} (configuration {revision}): {changes}");
             }
-            Ok(None) if was_refused => {
+            Ok(None) if before.is_some() => {
                 message!("llm-balancer: the files have the served configuration again")
             }
             Ok(None) if cause == Cause::Signal => {
                 message!("llm-balancer: not reloaded: the configuration is unchanged")
             }
             Ok(None) => {}
-            Err(failure) => {
-                message!("llm-balancer: {RED}not reloaded{RED:#}: {failure}");
-                message!("llm-balancer: keeping the previous configuration");
-                self.is_refused = true;
+            Err(error) => {
+                let (failure, retry_at, note) = match error {
+                    ReloadError::Refused(failure) => (failure, None, String::new()),
+                    ReloadError::Unavailable(failure) => {
+                        let note = format!("; trying again every {} s", RETRY.as_secs());
+                        (failure, drain::now().checked_add(RETRY), note)
+                    }
+                };
+                let reason = failure.to_string();
+                if cause != Cause::Retry || before.is_none_or(|before| before.reason != reason) {
+                    message!("llm-balancer: {RED}not reloaded{RED:#}: {reason}");
+                    message!("llm-balancer: keeping the previous configuration{note}");
+                }
+                self.not_served = Some(NotServed { reason, retry_at });
             }
         }
     }
 
     /// Switches to what the files say now. Returns the changes, or `None` if the text is the same.
-    fn apply_files(&mut self) -> Result<Option<String>, Failure> {
-        let file = ConfigFile::read(&self.args.config)?;
+    fn apply_files(&mut self, cause: Cause) -> Result<Option<String>, ReloadError> {
+        use ReloadError::{Refused, Unavailable};
+        let file = ConfigFile::read(&self.args.config);
+        let file = file.map_err(|error| Unavailable(Failure::Io(error.message)))?;
         self.watcher = FileWatcher::new(file.files.clone());
-        let needs_restart = !file.loaded.reading.unusable_variables.is_empty();
-        let accepted = file.accept();
-        if needs_restart {
-            message!("llm-balancer: environment variables are those of the start: restart to use new ones");
-        }
-        let loaded = accepted?;
+        self.print_findings(cause, &file);
+        let refused = if file.lacks_include { Unavailable } else { Refused };
+        let loaded = file.accept_silently().map_err(refused)?;
         if loaded.text == self.served.text {
             return Ok(None);
         }
         let loaded = with_all_variables(loaded);
         let config = &loaded.config;
-        let note = self.check_address(config)?;
-        self.check_proxy_credentials(config)?;
+        let note = self.check_address(config).map_err(Refused)?;
+        self.check_proxy_credentials(config).map_err(Refused)?;
         let is_other_proxy = proxy_for_tunnels(config) != proxy_for_tunnels(&self.served.config);
         let options = Options {
-            system_cas: ca_bundle::find(config)?,
-            redis_socket: self.folder.redis_socket(config)?,
+            system_cas: ca_bundle::find(config).map_err(Unavailable)?,
+            redis_socket: self.folder.redis_socket(config).map_err(Refused)?,
             proxy_changes: self.options.proxy_changes.saturating_add(u32::from(is_other_proxy)),
             ..self.options.clone()
         };
         let resources = Resources::new(self.revisions.newest().next(), config, &loaded.parsed, &options);
-        let resources = resources.map_err(Failure::Io)?;
-        self.revisions.switch(resources).map_err(Failure::Io)?;
+        let resources = resources.map_err(|error| Refused(Failure::Io(error)))?;
+        self.revisions.switch(resources).map_err(|error| match error {
+            PushError::Rejected(reason) => Refused(Failure::Io(reason)),
+            PushError::Unavailable(reason) => Unavailable(Failure::Io(reason)),
+        })?;
         let changes = config_diff::summary(&self.served.config, config);
         (self.served, self.options) = (loaded, options);
         let changes = if changes.is_empty() { "no effective change".to_owned() } else { changes };
         Ok(Some(format!("{changes}{note}")))
+    }
+
+    /// Once for the tries with the same findings.
+    fn print_findings(&mut self, cause: Cause, file: &ConfigFile) {
+        let reading = &file.loaded.reading;
+        if cause == Cause::Retry && reading.findings == self.findings {
+            return;
+        }
+        config_file::print(&reading.findings);
+        if !reading.unusable_variables.is_empty() {
+            message!("llm-balancer: environment variables are those of the start: restart to use new ones");
+        }
+        self.findings.clone_from(&reading.findings);
     }
 
     /// The environment of a running Envoy cannot change.

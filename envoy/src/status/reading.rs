@@ -14,6 +14,8 @@ const APART: [&str; 6] = ["outcome", "class", "type", "reason", "target", "le"];
 pub(crate) struct Reading {
     /// Metrics without a group: `uptime`, `config_revision`, `redis_mode/shared`
     pub(super) process: BTreeMap<String, u64>,
+    /// The version of the balancer, if the answer names one.
+    pub(super) version: Option<String>,
     /// By name; the empty name has what was refused before the group was known.
     pub(super) groups: BTreeMap<String, Group>,
 }
@@ -45,6 +47,11 @@ impl Reading {
         let mut reading = Self::default();
         samples(text).for_each(|sample| reading.add(&sample));
         reading.process.contains_key("uptime").then_some(reading)
+    }
+
+    /// The same with the version that the answer names, if it does.
+    pub(crate) fn of_version(self, version: Option<&str>) -> Self {
+        Self { version: version.map(str::to_owned), ..self }
     }
 
     /// The groups of the current configuration, sorted.

@@ -65,13 +65,15 @@ fn heading(period: &Period<'_>) -> String {
         value("config_revision").map_or_else(|| "unknown".to_owned(), |revision| revision.to_string());
     let uptime = span(value("uptime").unwrap_or_default());
     let workers = value("concurrency").map(|workers| format!(", {}", counted(workers as usize, "worker")));
+    let version = period.to.version.as_deref().map(|version| format!(", version {}", printable(version)));
     let over = match period.from {
         None => "since the start".to_owned(),
         Some(_) => format!("over {}", span(period.seconds.round() as u64)),
     };
     format!(
-        "{state}, configuration {revision}, up {uptime}{}\n{}\n{over}; share: of the sends, and by weight, in %; times: p50/p99 in ms\n\n",
+        "{state}, configuration {revision}, up {uptime}{}{}\n{}\n{over}; share: of the sends, and by weight, in %; times: p50/p99 in ms\n\n",
         workers.unwrap_or_default(),
+        version.unwrap_or_default(),
         redis(period)
     )
 }
@@ -252,10 +254,14 @@ mod tests {
     const D: &str = "{group=\"gpt-4o\",deployment=";
 
     fn shown(text: &str, only: Option<&str>) -> Option<String> {
+        shown_of(text, only, None)
+    }
+
+    fn shown_of(text: &str, only: Option<&str>, version: Option<&str>) -> Option<String> {
         let text = format!(
             "envoy_server_uptime{{}} 7980\nenvoy_server_live{{}} 1\nenvoy_server_state{{}} 0\nenvoy_server_concurrency{{}} 2\nllm_balancer_config_revision{{}} 3\n{text}"
         );
-        let reading = Reading::parse(&text).unwrap();
+        let reading = Reading::parse(&text).unwrap().of_version(version);
         let table = table(&Period { from: None, to: &reading, seconds: 10.0, now: 100 }, only)?;
         Some(anstream::adapter::strip_str(&table).to_string())
     }
@@ -316,6 +322,8 @@ gpt-4o               8.1            3 98.8       0         -         -         -
         assert_eq!(shown(&text, None).unwrap(), expected);
         assert_eq!(shown(&text, Some("gpt-4o")).unwrap(), expected);
         assert_eq!(shown(&text, Some("other")), None);
+        let with_version = shown_of(&text, None, Some("1.2.3"));
+        assert_eq!(with_version.unwrap(), expected.replace("2 workers\n", "2 workers, version 1.2.3\n"));
         assert!(expected.lines().all(|line| line.len() <= WIDTH));
     }
 

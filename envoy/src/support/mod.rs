@@ -15,3 +15,4 @@ pub(crate) mod listing;
 pub(crate) mod messages;
 pub(crate) mod socket;
 pub(crate) mod standard_output;
+pub(crate) mod version;

@@ -131,10 +131,13 @@ fn replies(call: &Call, bytes: Option<&[u8]>) -> Result<Vec<Value>, String> {
     problem(&replies).map_or(Ok(replies), Err)
 }
 
-fn parse(call: &Call, bytes: Option<&[u8]>) -> Result<Vec<Value>, &'static str> {
+/// Redis hangs up where it refuses the connection, or a long command of a user that it does not know:
+/// fewer replies then, of which the first error has the reason.
+fn parse(call: &Call, bytes: Option<&[u8]>) -> Result<Vec<Value>, String> {
     let bytes = bytes.filter(|bytes| !bytes.is_empty()).ok_or("no reply")?;
-    let replies = resp::replies(bytes, call.parts.len().saturating_add(1));
-    replies.ok_or("a truncated or malformed reply")
+    resp::replies(bytes, call.parts.len().saturating_add(1)).ok_or_else(|| {
+        resp::first_error(bytes).unwrap_or_else(|| "a truncated or malformed reply".to_owned())
+    })
 }
 
 /// The first error of Redis among replies, or that they are not complete.
@@ -165,6 +168,29 @@ fn apply(
         Part::Exchange { index } => exchange_call::apply(index, &items, states, moment),
         Part::FindOrigin { reference } => {
             origin_call::apply(reference, reply, |id| settings.index(id), states, moment)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problem_of(reply: &str) -> String {
+        let parts = vec![Part::Setup, Part::Presence { turn: 1 }, Part::Exchange { index: 0 }];
+        replies(&Call { bytes: Vec::new(), parts }, Some(reply.as_bytes())).unwrap_err()
+    }
+
+    #[test]
+    fn where_redis_hangs_up_its_first_error_is_the_problem() {
+        // Of Redis 7 and 8, to AUTH with a wrong password and a script with more than ten words.
+        const WRONG: &str = "WRONGPASS invalid username-password pair or user is disabled.";
+        let hangs_up = "-ERR Protocol error: unauthenticated multibulk length\r\n";
+        assert_eq!(problem_of(&format!("-{WRONG}\r\n{hangs_up}")), WRONG);
+        assert_eq!(problem_of("-ERR max number of clients reached\r\n"), "ERR max number of clients reached");
+        assert_eq!(problem_of("+OK\r\n-LOADING Redis\r\n:1"), "LOADING Redis");
+        for truncated in ["+OK\r\n-LOADING", "+OK\r\n", "-ERR"] {
+            assert_eq!(problem_of(truncated), "a truncated or malformed reply", "{truncated}");
         }
     }
 }

@@ -45,6 +45,16 @@ pub fn replies(mut bytes: &[u8], count: usize) -> Option<Vec<Value>> {
     bytes.is_empty().then_some(values)
 }
 
+/// The first error among the complete replies at the start of these bytes.
+pub fn first_error(mut bytes: &[u8]) -> Option<String> {
+    loop {
+        match value(bytes, 0)? {
+            (Value::Error(error), _) => return Some(error),
+            (_, rest) => bytes = rest,
+        }
+    }
+}
+
 fn value(bytes: &[u8], depth: u32) -> Option<(Value, &[u8])> {
     let (kind, rest) = bytes.split_first()?;
     let (line, rest) = line(rest)?;

@@ -73,6 +73,7 @@ pub mod testing {
     pub use crate::http::multipart::Form;
     pub use crate::http::route::{ANTHROPIC_ROUTES, BodyKind, MODEL_ROUTES, ModelRoute};
     pub use crate::request::reserved_params::is_reserved;
+    pub use crate::request::sent_members::SentMembers;
     pub use crate::state::format::{decode, encode};
     pub use crate::state::lease::Lease;
     pub use crate::state::record::Record;

@@ -37,7 +37,7 @@ pub(crate) fn preference(
 ) -> Preference {
     let AffinityGroup { affinity, partition, at, is_counted } = *group;
     let body = match &parsed.payload {
-        Payload::Json(object) => Some(object),
+        Payload::Json(sent) => Some(sent),
         Payload::Form(_) => None,
     };
     let session = || if affinity.sessions { session_key(request, body) } else { None };

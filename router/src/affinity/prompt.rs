@@ -113,6 +113,8 @@ impl<'a> Scanner<'a> {
 
     /// Returns the hash of what comes before the user's first message.
     fn run(mut self) -> u64 {
+        #[cfg(test)]
+        crate::http::json::count_read(self.json.len());
         if self.ends_at_user && self.json.starts_with('"') {
             // A prompt that is one string is what the user says.
             self.enter_user();

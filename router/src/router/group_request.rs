@@ -1,5 +1,6 @@
 //! A request as one group gets it: whether the group serves it, and by which deployment.
 
+use std::cell::OnceCell;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use llm_balancer_config::Deployment;
 use super::context_window::large_enough;
 use super::{Router, local_reply, response_headers};
 use crate::affinity::Preference;
-use crate::affinity::key::{AffinityGroup, preference};
+use crate::affinity::key::{AffinityGroup, BodyAffinity, preference};
 use crate::attempt::{AffinityInfo, LeaseRequests, RequestedModel, RetryState, SelectionInfo};
 use crate::failure::{AttemptError, ErrorClass};
 use crate::http::reply::Reply;
@@ -62,6 +63,26 @@ pub(super) struct GroupRequest<'a> {
     /// Whether it has the parameters of a fallback.
     pub is_merged: bool,
     pub parsed: ParsedRequest<'a>,
+    /// What is read of the body where it is needed, once for all groups.
+    estimate: OnceCell<TokenEstimate>,
+    affinity: BodyAffinity,
+}
+
+impl<'a> GroupRequest<'a> {
+    /// Reads a body.
+    ///
+    /// # Errors
+    /// See [`Request::parsed`].
+    pub fn new(
+        router: &'a Router,
+        request: &'a Request,
+        body: &'a [u8],
+        is_merged: bool,
+    ) -> Result<Self, Refusal> {
+        let parsed = request.parsed(body)?;
+        let (estimate, affinity) = (OnceCell::new(), BodyAffinity::default());
+        Ok(Self { router, request, body, is_merged, parsed, estimate, affinity })
+    }
 }
 
 impl GroupRequest<'_> {
@@ -118,11 +139,7 @@ impl GroupRequest<'_> {
         if let Some(view) = self.origin_view(&resolved.pool, retry_state) {
             resolved.pool = view;
         }
-        // Stored responses take no tokens.
-        let estimate = match self.router.groups.count_tokens() && self.request.stored.is_none() {
-            true => TokenEstimate::of(&self.parsed, self.request.route),
-            false => TokenEstimate::default(),
-        };
+        let estimate = self.estimate();
         match large_enough(self.router, &resolved.pool, &self.parsed.model, estimate) {
             Ok(Some(large_enough)) => resolved.pool = large_enough,
             Ok(None) => {}
@@ -144,6 +161,14 @@ impl GroupRequest<'_> {
             Err(NoDeployment::Unleased(shortfall)) => GroupResult::NeedsLease(shortfall),
             Err(none) => self.no_deployment(none, &resolved, estimate, retry_state, moment),
         }
+    }
+
+    fn estimate(&self) -> TokenEstimate {
+        // Stored responses take no tokens.
+        if !self.router.groups.count_tokens() || self.request.stored.is_some() {
+            return TokenEstimate::default();
+        }
+        *self.estimate.get_or_init(|| TokenEstimate::of(&self.parsed, self.request.route))
     }
 
     /// Selects a deployment, and explains the selection if the client asked for that.
@@ -199,7 +224,8 @@ impl GroupRequest<'_> {
             at: &|point| router.rendezvous.at(point, pool.first_level()),
             is_counted: retry_state.partition.as_ref() == Some(&pool.partition),
         };
-        let preference = preference(&group, self.request, &self.parsed, &router.popularity, store);
+        let preference =
+            preference(&group, self.request, (&self.parsed, &self.affinity), &router.popularity, store);
         retry_state.partition = Some(Arc::clone(&pool.partition));
         preference
     }

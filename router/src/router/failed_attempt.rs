@@ -199,7 +199,7 @@ impl<'a> FailedAttempt<'a> {
     pub fn final_answer(mut self, moment: &Moment<'_>) -> Verdict {
         let failure = self.error.failure;
         let mut headers = self.headers();
-        let limits = self.router.group_limits(self.attempt.deployment, moment);
+        let limits = self.router.group_limits(self.attempt.deployment, &|| moment.now, moment.store);
         headers.extend(response_headers::rate_limits(limits));
         headers.extend(self.retry_state.explanation.take().map(|text| (explain::HEADER, text)));
         let reply = match self.retry_state.first_group_reply.take() {

@@ -285,7 +285,7 @@ impl GroupRequest<'_> {
         let mut reply = self.reply(&refusal, retry_state);
         reply.headers.extend(response_headers::of_group(&self.parsed.model, retry_state));
         let first = resolved.pool.members.first();
-        let limits = first.and_then(|index| self.router.group_limits(*index, moment));
+        let limits = first.and_then(|index| self.router.group_limits(*index, &|| moment.now, moment.store));
         reply.headers.extend(response_headers::rate_limits(limits));
         self.fall_back_or(reply, ErrorClass::Server, retry_state)
     }

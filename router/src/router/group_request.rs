@@ -268,8 +268,7 @@ impl GroupRequest<'_> {
             retry_state.step_above(first);
             return None;
         }
-        let mut reply = self.reply(&Refusal::Mock(mock, self.parsed.model.to_string()), retry_state);
-        reply.headers.extend(response_headers::of_group(&self.parsed.model, retry_state));
+        let reply = self.reply(&Refusal::Mock(mock, self.parsed.model.to_string()), retry_state);
         Some(self.fall_back_or(reply, error.class, retry_state))
     }
 
@@ -283,7 +282,6 @@ impl GroupRequest<'_> {
     ) -> GroupResult<'_> {
         let refusal = local_reply::no_deployment(self.router, &self.parsed, estimate, none, moment.now);
         let mut reply = self.reply(&refusal, retry_state);
-        reply.headers.extend(response_headers::of_group(&self.parsed.model, retry_state));
         let first = resolved.pool.members.first();
         let limits = first.and_then(|index| self.router.group_limits(*index, &|| moment.now, moment.store));
         reply.headers.extend(response_headers::rate_limits(limits));
@@ -297,7 +295,16 @@ impl GroupRequest<'_> {
 
     /// Goes on to the next fallback. Where there is none, the request ends with this reply, or with
     /// that of the first group.
-    fn fall_back_or(&self, reply: Reply, class: ErrorClass, retry_state: &mut RetryState) -> GroupResult<'_> {
+    fn fall_back_or(
+        &self,
+        mut reply: Reply,
+        class: ErrorClass,
+        retry_state: &mut RetryState,
+    ) -> GroupResult<'_> {
+        // A name that leads nowhere has no group.
+        if retry_state.group().is_some() || retry_state.target.is_some() {
+            reply.headers.extend(response_headers::of_group(&self.parsed.model, retry_state));
+        }
         let failed = self.router.failed_group(&self.parsed.model, None);
         let next = self.router.next_fallback(retry_state, &self.parsed.routing, &failed, class);
         if let Some(target) = next {

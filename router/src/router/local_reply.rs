@@ -81,9 +81,10 @@ pub(super) fn undelivered(
         None if last.is_some() => no_answer(wire, failure, timeout, None),
         None => Refusal::NoConnection.reply(wire),
     };
-    let mut headers = last.map_or_else(Vec::new, |last| {
-        response_headers::owned(response_headers::of_deployment(last, model, retry_state))
-    });
+    let mut headers = match last {
+        Some(last) => response_headers::owned(response_headers::of_deployment(last, model, retry_state)),
+        None => response_headers::of_group(model, retry_state),
+    };
     headers.extend(retry_state.explanation.take().map(|text| (explain::HEADER, text)));
     reply.replace_headers(headers);
     reply

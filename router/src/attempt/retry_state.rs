@@ -152,5 +152,7 @@ impl RetryState {
         self.permanently_failed.clear();
         self.retries = 0;
         self.max_retries = 0;
+        // The next group may have leases where this one has none.
+        self.lease_requests = None;
     }
 }

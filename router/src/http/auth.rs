@@ -17,7 +17,8 @@ pub enum Unauthorized {
 }
 
 /// Checks the key. `key_header` is one more header with it, in lower case. Compares every header,
-/// each in constant time, so that the time taken says nothing about the key.
+/// each in a time that depends on its length alone: the time taken may tell how long the key is, and
+/// nothing else of it.
 ///
 /// # Errors
 /// [`Unauthorized`]; never where no key is configured.

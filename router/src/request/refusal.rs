@@ -114,8 +114,9 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// HTTP status, OpenAI's error type, the parameter it is about, and the message.
-    fn parts(&self) -> (u16, &'static str, Option<&str>, String) {
+    /// HTTP status, OpenAI's error type, the parameter it is about, and the message for a client of
+    /// this API.
+    fn parts(&self, client: Wire) -> (u16, &'static str, Option<&str>, String) {
         const INVALID: &str = "invalid_request_error";
         match self {
             Self::Unauthorized(why) => {
@@ -126,7 +127,7 @@ impl Refusal {
                 (401, "auth_error", None, format!("Authentication Error, {why}"))
             }
             Self::NoSuchRoute { asked, origin, meant } => {
-                (404, INVALID, None, not_found(shown(asked), shown(origin), *meant))
+                (404, INVALID, None, not_found((shown(asked), shown(origin)), *meant, client))
             }
             Self::Upgrade => {
                 let message = "WebSockets are not served: use HTTP, with \"stream\": true for events.";
@@ -150,6 +151,7 @@ impl Refusal {
                 // Codex compresses by default.
                 const CODEX: &str = " (Codex: -c features.enable_request_compression=false)";
                 let hint = if encoding == "zstd" { CODEX } else { "" };
+                let encoding = shown(encoding);
                 let message =
                     format!("Content-Encoding {encoding} is not supported: send the body as it is{hint}.");
                 (415, INVALID, None, message)
@@ -285,12 +287,12 @@ impl Refusal {
 
     /// The HTTP status of the answer.
     pub fn status(&self) -> u16 {
-        self.parts().0
+        self.parts(Wire::OpenAi).0
     }
 
     /// The answer to a client of this API.
     pub fn reply(&self, wire: Wire) -> Reply {
-        let (status, kind, param, message) = self.parts();
+        let (status, kind, param, message) = self.parts(wire);
         // OpenAI's clients know this error by its code.
         let code = matches!(self, Self::TooLong { .. }).then_some("context_length_exceeded");
         let reply = Reply::error(wire, status, (kind, code), param, &message);
@@ -324,9 +326,10 @@ fn seconds(limit: Duration) -> String {
     }
 }
 
-fn not_found(asked: Cow<'_, str>, origin: Cow<'_, str>, meant: Option<&str>) -> String {
+fn not_found((asked, origin): (Cow<'_, str>, Cow<'_, str>), meant: Option<&str>, client: Wire) -> String {
     // Anthropic's clients add the version themselves.
-    let version = if meant.map(wire) == Some(Wire::Anthropic) { "" } else { "/v1" };
+    let is_anthropics = client == Wire::Anthropic || meant.map(wire) == Some(Wire::Anthropic);
+    let version = if is_anthropics { "" } else { "/v1" };
     let base =
         format!("Not Found: {asked} is not served here. The base URL for clients is {origin}{version}");
     match meant {
@@ -351,10 +354,13 @@ mod tests {
     }
 
     #[test]
-    fn a_name_of_a_megabyte_is_not_sent_back_whole() {
+    fn a_megabyte_of_a_client_is_not_sent_back_whole() {
         let name = "é".repeat(500_000);
-        let reply = Refusal::Unresolved(Some(name), Unresolved::Unknown, "/embeddings").reply(Wire::OpenAi);
-        assert!(reply.body.len() < 1000, "{} bytes", reply.body.len());
+        let encoded = Refusal::Encoded(name.clone());
+        for refusal in [encoded, Refusal::Unresolved(Some(name), Unresolved::Unknown, "/embeddings")] {
+            let reply = refusal.reply(Wire::OpenAi);
+            assert!(reply.body.len() < 1000, "{} bytes", reply.body.len());
+        }
     }
 
     #[test]

@@ -314,6 +314,10 @@ fn a_base_url_with_the_version_is_corrected_by_the_answer() {
     let expected =
         "The base URL for clients is http://host:4000, and this route is http://host:4000/v1/messages.";
     assert!(message.ends_with(expected), "{message}");
+    // Also where no route is to be recognised.
+    let response = World::of(MIXED).post("/v1/messages/batches", &client, BODY, |_| Answer::Ok);
+    let (_, message) = error(&response.body);
+    assert!(message.ends_with("The base URL for clients is http://host:4000."), "{message}");
 }
 
 #[story(unsupported = test)]

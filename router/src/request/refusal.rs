@@ -67,8 +67,9 @@ pub enum Refusal {
         /// The id and the provider of the first deployment.
         deployment: (Arc<str>, String),
     },
-    /// No deployment of the model speaks the API of the route, which is this one.
-    OtherWire(String, Wire),
+    /// No deployment of the model speaks the API of the route, which is this one; and a route of the
+    /// other API.
+    OtherWire(String, Wire, &'static str),
     /// A parameter with an invalid value, and what it must be.
     Parameter(String, &'static str),
     /// `mock_testing_*` without permission by the configuration.
@@ -184,16 +185,14 @@ impl Refusal {
                 );
                 (404, INVALID, Some("model"), message)
             }
-            Self::OtherWire(model, wire) => {
+            Self::OtherWire(model, wire, instead) => {
+                let (openais, anthropics) = ("OpenAI's API", "Anthropic's Messages API");
+                let (asked, other) =
+                    if *wire == Wire::Anthropic { (anthropics, openais) } else { (openais, anthropics) };
                 let model = shown(model);
-                let message = match wire {
-                    Wire::Anthropic => format!(
-                        "The model `{model}` has no deployment that serves Anthropic's Messages API: request it by OpenAI's API, at /v1/chat/completions."
-                    ),
-                    Wire::OpenAi => format!(
-                        "The model `{model}` has no deployment that serves OpenAI's API: request it by Anthropic's Messages API, at /v1/messages."
-                    ),
-                };
+                let message = format!(
+                    "The model `{model}` has no deployment that serves {asked}: request it by {other}, at /v1{instead}."
+                );
                 (400, INVALID, Some("model"), message)
             }
             Self::Parameter(name, expected) => {

@@ -4,7 +4,7 @@ use std::cell::OnceCell;
 use std::sync::Arc;
 use std::time::Duration;
 
-use llm_balancer_config::Deployment;
+use llm_balancer_config::{Deployment, Wire};
 
 use super::context_window::large_enough;
 use super::{Router, local_reply, response_headers};
@@ -13,6 +13,7 @@ use crate::affinity::key::{AffinityGroup, BodyAffinity, preference};
 use crate::attempt::{AffinityInfo, LeaseRequests, RequestedModel, RetryState, SelectionInfo};
 use crate::failure::{AttemptError, ErrorClass};
 use crate::http::reply::Reply;
+use crate::http::route::{COUNT_TOKENS, INPUT_TOKENS, MESSAGES};
 use crate::models::groups::Resolved;
 use crate::models::pool::Pool;
 use crate::request::mock::Mock;
@@ -332,7 +333,14 @@ impl GroupRequest<'_> {
         let wire = self.request.route.wire();
         let mut members = resolved.pool.members.iter().filter_map(|index| self.router.deployment(*index));
         if !members.any(|member| member.endpoint.layout.speaks(wire)) {
-            return Refusal::OtherWire(self.parsed.model.to_string(), wire);
+            let is_served = |route: &&str| resolved.pool.serving(route).is_some();
+            let [counts, answers] = match wire {
+                Wire::Anthropic => [INPUT_TOKENS, "/chat/completions"],
+                Wire::OpenAi => [COUNT_TOKENS, MESSAGES],
+            };
+            let counting = Some(counts).filter(|_| self.request.route.only_counts()).filter(is_served);
+            let instead = counting.unwrap_or(answers);
+            return Refusal::OtherWire(self.parsed.model.to_string(), wire, instead);
         }
         let first = self.first_member(resolved);
         let deployment = first.map(|first| (Arc::clone(&first.id), first.provider.clone()));

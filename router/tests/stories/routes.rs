@@ -52,6 +52,30 @@ fn retries_stay_among_those_that_have_the_route() {
 }
 
 #[story(unsupported = test)]
+fn segments_behind_a_model_of_the_path_are_no_part_of_its_name() {
+    let yaml = "
+model_list:
+- {model_name: gpt, litellm_params: {model: openai/m, api_base: 'http://a.test/v1', api_key: k}}
+- {model_name: meta/llama, litellm_params: {model: openai/m, api_base: 'http://a.test/v1', api_key: k}}
+- {model_name: gpt/mini, litellm_params: {model: openai/m, api_base: 'http://a.test/v1', api_key: k}}
+";
+    let mut world = World::of(yaml);
+    for (path, status, words) in [
+        ("/openai/deployments/gpt/extensions/chat/completions", 404, "is not served here"),
+        ("/openai/deployments/meta/llama/extensions/chat/completions", 404, "is not served here"),
+        ("/v1/engines/meta%2Fllama/a/b/embeddings", 404, "is not served here"),
+        ("/openai/deployments/gpt/mini/chat/completions", 200, ""),
+        ("/engines/meta%2Fllama/embeddings", 200, ""),
+        ("/engines/other/gpt/chat/completions", 400, "Invalid model name"),
+        ("/engines/metal/gpt/chat/completions", 400, "Invalid model name"),
+    ] {
+        let response = world.post(path, &[], b"{}", |_| Answer::Ok);
+        assert_eq!(response.status, status, "{path}: {}", response.body);
+        assert!(response.body.contains(words), "{path}: {}", response.body);
+    }
+}
+
+#[story(unsupported = test)]
 fn every_refusal_about_a_group_names_it() {
     let yaml = "
 model_list:

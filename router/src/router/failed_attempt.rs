@@ -110,9 +110,10 @@ impl<'a> FailedAttempt<'a> {
     pub fn with_search(&self, allowance: Allowance, client: Option<u32>) -> Allowance {
         let is_search =
             self.refers() && self.error.class == ErrorClass::UnknownReference && client != Some(0);
-        match is_search {
-            true => Allowance { retries: self.router.ceiling.saturating_sub(1), ..allowance },
-            false => allowance,
+        if is_search {
+            Allowance { retries: self.router.ceiling.saturating_sub(1), ..allowance }
+        } else {
+            allowance
         }
     }
 

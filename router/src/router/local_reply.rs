@@ -108,10 +108,12 @@ pub(super) fn of_provider(wire: Wire, failure: &Failure, response: ErrorResponse
     // The body of an error under a status of success is the router's.
     let is_encoded = received_status.is_none()
         && encoding.is_some_and(|encoding| !encoding.eq_ignore_ascii_case("identity"));
-    let reason = match () {
-        () if body.trim_ascii().is_empty() => Some("an empty body"),
-        () if is_encoded => Some("a compressed body"),
-        () => None,
+    let reason = if body.trim_ascii().is_empty() {
+        Some("an empty body")
+    } else if is_encoded {
+        Some("a compressed body")
+    } else {
+        None
     };
     headers.extend(failure.retry_after().map(retry_after));
     match reason {

@@ -160,9 +160,10 @@ fn to_probe(config: &Config, groups: &Groups, query: &str) -> Result<ToProbe, Re
 fn model_info(config: &Config, query: &str) -> Result<String, Refusal> {
     let id = query_value(query, "litellm_model_id");
     let is_known = |id: &str| config.deployments.iter().any(|deployment| *deployment.id == *id);
-    match id.as_deref().is_none_or(is_known) {
-        true => Ok(listing::model_info(config, id.as_deref())),
-        false => Err(Refusal::Parameter("litellm_model_id".to_owned(), "the id of a deployment")),
+    if id.as_deref().is_none_or(is_known) {
+        Ok(listing::model_info(config, id.as_deref()))
+    } else {
+        Err(Refusal::Parameter("litellm_model_id".to_owned(), "the id of a deployment"))
     }
 }
 

@@ -5,17 +5,21 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use llm_balancer_config::{Config, Deployment};
-use llm_balancer_router::testing::{MODEL_ROUTES, Memory, ModelRoute, fold_case, is_reserved};
+use llm_balancer_router::testing::{ANTHROPIC_ROUTES, MODEL_ROUTES, Memory, ModelRoute};
 use llm_balancer_router::{Arrival, Headers, Moment, Original, Router, Sending, SplitMix, Step};
 use serde_json::value::RawValue;
 
 use crate::configuration;
 use crate::plain::json::{self, Member};
+use crate::withheld::{Withheld, fold_case, withheld};
 
 /// The most members of a body.
 const MAX_MEMBERS: usize = 1000;
 
 const PATHS: [&str; 4] = ["/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/responses"];
+
+/// The path where the first byte has this bit.
+const MESSAGES: (&str, u8) = ("/v1/messages", 0x80);
 
 /// Further litellm_params of the deployment.
 const PARAMS: [&str; 4] = [
@@ -32,7 +36,9 @@ const OPENAIS: [&str; 1] = ["tools"];
 static CONFIGS: LazyLock<Vec<Config>> = LazyLock::new(|| {
     let of = |params: &&str| {
         configuration::of(&format!(
-            "model_list:\n- model_name: g\n  litellm_params: {{model: openai/m, api_base: 'http://p.test/v1', api_key: k{params}}}\n"
+            "model_list:\n\
+             - model_name: g\n  litellm_params: {{model: openai/m, api_base: 'http://p.test/v1', api_key: k{params}}}\n\
+             - model_name: g\n  litellm_params: {{model: openai/m, api_base: 'http://a.test/v1', api_key: k, llm_balancer: {{wire: anthropic}}{params}}}\n"
         ))
     };
     PARAMS.iter().map(of).collect()
@@ -41,7 +47,7 @@ static CONFIGS: LazyLock<Vec<Config>> = LazyLock::new(|| {
 /// The first byte selects a route and a deployment; the others are the body.
 pub fn json_body(bytes: &[u8]) {
     let Some((selector, body)) = bytes.split_first() else { return };
-    let path = PATHS[usize::from(selector % 4)];
+    let path = if selector & MESSAGES.1 == 0 { PATHS[usize::from(selector % 4)] } else { MESSAGES.0 };
     let config = &CONFIGS[usize::from(selector / 4 % 4)];
     let router = Router::new(config.clone(), 1);
     let store = Memory::default();
@@ -68,7 +74,8 @@ pub fn json_body(bytes: &[u8]) {
             let restored = original.pieces(&sent).map(|pieces| pieces.concat());
             assert_eq!(restored.as_deref(), Some(body), "the client's body again");
             assert_eq!(headers.get("content-type"), Some("application/json"));
-            let check = Check { client, route: route(path), deployment: &config.deployments[0] };
+            let check =
+                Check { client, route: route(path), deployment: &config.deployments[attempt.deployment] };
             check.sent(&sent);
             drop(router.on_client_disconnect(attempt, &moment));
         }
@@ -85,12 +92,12 @@ fn client_object(body: &[u8]) -> Option<Vec<Member<'_>>> {
 
 fn route(path: &str) -> ModelRoute {
     let suffix = path.strip_prefix("/v1").expect("a versioned path");
-    *MODEL_ROUTES.iter().find(|route| route.suffix == suffix).expect("a route")
+    *MODEL_ROUTES.iter().chain(&ANTHROPIC_ROUTES).find(|route| route.suffix == suffix).expect("a route")
 }
 
 /// Whether the router reads a member, and may refuse its value.
 fn is_read(name: &str, route: ModelRoute) -> bool {
-    is_reserved(name, route) || matches!(name, "stream" | "metadata" | "litellm_metadata")
+    withheld(name, route.suffix) != Withheld::No || matches!(name, "stream" | "metadata" | "litellm_metadata")
 }
 
 struct Check<'a> {
@@ -111,7 +118,8 @@ impl Check<'_> {
         }
         for member in &self.client {
             let is_sent = sent.iter().any(|other| other.name == member.name);
-            assert_eq!(is_sent, self.is_kept(member), "{}: {shown}", member.written);
+            let is_known = self.is_withheld(&fold_case(&member.name)) != Withheld::Either;
+            assert!(!is_known || is_sent == self.is_kept(member), "{}: {shown}", member.written);
         }
         for member in self.overriding().filter(|member| self.fits(&member.key)) {
             assert_eq!(json::last(&sent, &member.key), Some(&*member.json), "{}: {shown}", member.key);
@@ -124,7 +132,7 @@ impl Check<'_> {
         let is_own = |name: &str| self.extra().iter().any(|extra| extra.name == name);
         let is_sent = move |name: &str| {
             let value = json::last(&self.client, name).filter(|value| *value != "null");
-            is_own(name) || (value.is_some() && !self.is_withheld(&fold_case(name)))
+            is_own(name) || (value.is_some() && self.is_withheld(&fold_case(name)) != Withheld::Yes)
         };
         let extra_body = self.deployment.extra_body.iter();
         extra_body.filter(move |member| OPENAIS.contains(&&*member.key) || !is_sent(&member.key))
@@ -146,17 +154,22 @@ impl Check<'_> {
         let mut extra = json::last_of_each(&extra);
         extra.retain(|member| {
             let name = fold_case(&member.name);
-            !self.is_withheld(&name) && !matches!(&*name, "model" | "stream" | "stream_options")
+            self.is_withheld(&name) != Withheld::Yes
+                && !matches!(&*name, "model" | "stream" | "stream_options")
         });
         extra
     }
 
     /// Whether the client's members of this name in lower case do not go to the provider.
-    fn is_withheld(&self, name: &str) -> bool {
+    fn is_withheld(&self, name: &str) -> Withheld {
         let stores = json::last(&self.client, "store") == Some("true");
         let is_stored = name == "metadata" && stores && self.route.suffix == "/chat/completions";
         let is_dropped = self.deployment.drop_params.iter().any(|dropped| fold_case(dropped) == name);
-        (!is_stored && is_reserved(name, self.route)) || is_dropped
+        match withheld(name, self.route.suffix) {
+            _ if is_dropped => Withheld::Yes,
+            _ if is_stored => Withheld::No,
+            by_name => by_name,
+        }
     }
 
     /// Whether a name that the client has set is in the deployment's body, from wherever.
@@ -168,7 +181,10 @@ impl Check<'_> {
             "model" => member.name == "model",
             "stream" | "stream_options" => self.streams() && member.name == name,
             _ if self.overriding().any(sets) => self.overriding().any(is_it),
-            _ => !self.is_withheld(&name) || self.extra().iter().any(|extra| extra.name == member.name),
+            _ => {
+                self.is_withheld(&name) == Withheld::No
+                    || self.extra().iter().any(|extra| extra.name == member.name)
+            }
         }
     }
 
@@ -181,7 +197,7 @@ impl Check<'_> {
         let is_of_client = || {
             let extra = self.extra();
             let own = extra.iter().chain(&self.client).find(|own| own.name == member.name);
-            own.is_some_and(|own| !self.is_withheld(&name) && self.is_same(own, member))
+            own.is_some_and(|own| self.is_withheld(&name) != Withheld::Yes && self.is_same(own, member))
         };
         let is_of_router = name == "model" || (name == "stream_options" && self.asks_for_usage(member.value));
         assert!(is_of_file || is_of_router || is_of_client(), "{}: {shown}", member.written);

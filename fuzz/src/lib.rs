@@ -18,6 +18,7 @@ mod router_events;
 mod seeds;
 mod sse;
 mod wildcard;
+mod withheld;
 
 pub use config_text::config_text;
 pub use error_class::error_class;

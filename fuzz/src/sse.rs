@@ -1,7 +1,7 @@
 //! Responses in chunks: the usage that is read of them, what passes to a client that did not ask
 //! for it, and the id by which later requests refer to them, against the same of the whole response.
 
-use llm_balancer_router::testing::Object;
+use llm_balancer_router::testing::{Object, SentMembers};
 use llm_balancer_router::{Reference, ReferenceScan};
 
 use crate::plain::json;
@@ -41,7 +41,7 @@ pub fn sse(bytes: &[u8]) {
 
 /// What later requests may refer to, if the response is one to this request.
 fn references(request: &str, chunks: &[&[u8]]) -> Vec<Reference> {
-    let request = Object::parse(request.as_bytes()).expect("an object");
+    let request = SentMembers::of(Object::parse(request.as_bytes()).expect("an object"));
     let mut scan = ReferenceScan::new(&request, CALLER).expect("it is stored");
     chunks.iter().flat_map(|chunk| scan.feed(chunk)).collect()
 }

@@ -69,10 +69,10 @@ pub use upstream::{health, response_check};
 pub mod testing {
     pub use crate::failure::{ErrorClass, ProviderError, classify};
     pub use crate::fleet::{resp, script_name};
-    pub use crate::http::json::{NotAnObject, Object, fold_case};
+    pub use crate::http::json::{NotAnObject, Object};
     pub use crate::http::multipart::Form;
     pub use crate::http::route::{ANTHROPIC_ROUTES, BodyKind, MODEL_ROUTES, ModelRoute};
-    pub use crate::request::reserved_params::is_reserved;
+    pub use crate::request::sent_members::SentMembers;
     pub use crate::state::format::{decode, encode};
     pub use crate::state::lease::Lease;
     pub use crate::state::record::Record;

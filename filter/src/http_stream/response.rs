@@ -9,6 +9,7 @@ use super::request::{CALL_ID, set_response_header};
 use super::{Stream, write_log};
 use crate::hostcalls::{self, Action, BufferType, MapType, response_flags};
 use crate::response_scan::ResponseScan;
+use crate::shared_data::SharedData;
 
 /// Before the headers Envoy has the same limit, and its answer is better than a closed stream. But
 /// after an interim answer of a provider (1xx) its limit does nothing.
@@ -39,7 +40,8 @@ impl Stream {
 
     pub(super) fn start_answer(&mut self) {
         let Some(attempt) = &mut self.attempt else { return };
-        for (name, value) in self.filter.decider.router.response_headers(attempt) {
+        let router = &self.filter.decider.router;
+        for (name, value) in router.response_headers(attempt, &hostcalls::now, &SharedData) {
             set_response_header(name, &value);
         }
         if attempt.stream {

@@ -197,9 +197,10 @@ impl Simulation {
     fn pick_instance(&mut self) -> usize {
         let tenth = (self.instances.len() / 10).max(1);
         let is_favoured = self.random.bits() >> 16 & 0xffff < self.plan.favoured * 0x10000 / 100;
-        let picked = match is_favoured || tenth == self.instances.len() {
-            true => self.random.below(tenth),
-            false => tenth + self.random.below(self.instances.len() - tenth),
+        let picked = if is_favoured || tenth == self.instances.len() {
+            self.random.below(tenth)
+        } else {
+            tenth + self.random.below(self.instances.len() - tenth)
         };
         let mut alive = (picked..self.instances.len()).chain(0..picked);
         alive.find(|instance| !self.killed[*instance]).expect("one is alive")

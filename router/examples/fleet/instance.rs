@@ -86,10 +86,13 @@ impl Instance {
             self.send(call, Vec::new());
         }
         let again = self.decide_again(waiting, now);
-        match result.resumes {
-            _ if again.is_empty() => {}
-            true => self.lease(again, now),
-            false => self.parked.extend(again),
+        if again.is_empty() {
+            return;
+        }
+        if result.resumes {
+            self.lease(again, now);
+        } else {
+            self.parked.extend(again);
         }
     }
 

@@ -8,8 +8,9 @@
 
 use crate::affinity::popularity::Beginning;
 use crate::hash::Hasher;
-use crate::http::json::{Object, split_string};
+use crate::http::json::split_string;
 use crate::http::route::{COMPACT, INPUT_TOKENS, RESPONSES};
+use crate::request::sent_members::SentMembers;
 
 /// Bytes of the first message of a user that count; about 1,000 tokens.
 const MESSAGE: usize = 4096;
@@ -22,7 +23,7 @@ const SYSTEM: usize = 65_536;
 const BILLING_LINE: &str = "x-anthropic-billing-header";
 
 /// How a request's prompt begins; `None` for a request without one.
-pub(super) fn beginning(object: &Object<'_>, route: &str) -> Option<Beginning> {
+pub(super) fn beginning(object: &SentMembers<'_>, route: &str) -> Option<Beginning> {
     let mut hasher = Hasher::new(1);
     // OpenAI's parameter for this purpose.
     let cache_key = object.present("prompt_cache_key").map(|key| {
@@ -50,7 +51,7 @@ pub(super) fn beginning(object: &Object<'_>, route: &str) -> Option<Beginning> {
 }
 
 /// Bytes of the members that make a prompt, as JSON.
-pub(super) fn prompt_bytes(object: &Object<'_>) -> usize {
+pub(super) fn prompt_bytes(object: &SentMembers<'_>) -> usize {
     let members = ["messages", "input", "prompt", "system", "instructions", "tools"];
     members.iter().filter_map(|name| object.present(name)).map(str::len).sum()
 }
@@ -112,6 +113,8 @@ impl<'a> Scanner<'a> {
 
     /// Returns the hash of what comes before the user's first message.
     fn run(mut self) -> u64 {
+        #[cfg(test)]
+        crate::http::json::count_read(self.json.len());
         if self.ends_at_user && self.json.starts_with('"') {
             // A prompt that is one string is what the user says.
             self.enter_user();
@@ -210,9 +213,10 @@ impl<'a> Scanner<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::json::Object;
 
     fn of(route: &str, body: &str) -> Option<Beginning> {
-        beginning(&Object::parse(body.as_bytes()).unwrap(), route)
+        beginning(&SentMembers::of(Object::parse(body.as_bytes()).unwrap()), route)
     }
 
     fn key(body: &str) -> Option<u64> {
@@ -348,6 +352,13 @@ mod tests {
         assert_ne!(of("/completions", r#"{"prompt":[1,2]}"#), of("/completions", r#"{"prompt":[1,3]}"#));
         assert_eq!(of("/embeddings", r#"{"input":"a"}"#), None);
         assert_eq!(of("/chat/completions", "{}"), None);
+    }
+
+    #[test]
+    fn a_prompt_in_extra_body_is_the_prompt() {
+        let own = format!(r#"{{"messages":[{FIRST}],"tools":[{{"name":"a"}}]}}"#);
+        let extra = format!(r#"{{"messages":[],"extra_body":{own}}}"#);
+        assert_eq!(key(&extra), key(&own));
     }
 
     #[test]

@@ -169,5 +169,7 @@ impl RetryState {
         self.is_retry = false;
         self.last_error = None;
         self.max_retries = 0;
+        // The next group may have leases where this one has none.
+        self.lease_requests = None;
     }
 }

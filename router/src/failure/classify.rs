@@ -119,27 +119,38 @@ impl ParsedError<'_> {
     fn special(&self) -> Option<ErrorClass> {
         let code = |meaning| codes::has(self.body, meaning);
         let phrase = |meaning| phrases::says(self.messages, meaning);
-        match () {
-            () if code(Meaning::Policy) => Some(ErrorClass::ContentPolicy),
-            () if code(Meaning::Context) => Some(ErrorClass::ContextWindow),
-            () if code(Meaning::Parameter) || code(Meaning::Model) || code(Meaning::Reference) => None,
-            () if self.is_too_large() => Some(ErrorClass::RequestTooLarge),
+        if code(Meaning::Policy) {
+            Some(ErrorClass::ContentPolicy)
+        } else if code(Meaning::Context) {
+            Some(ErrorClass::ContextWindow)
+        } else if code(Meaning::Parameter) || code(Meaning::Model) || code(Meaning::Reference) {
+            None
+        } else if self.is_too_large() {
+            Some(ErrorClass::RequestTooLarge)
+        } else if code(Meaning::Limit) {
             // Bedrock's throttling says "Too many tokens".
-            () if code(Meaning::Limit) => None,
-            () if phrase(Meaning::Context) => Some(ErrorClass::ContextWindow),
-            () if phrase(Meaning::Policy) => Some(ErrorClass::ContentPolicy),
-            () => None,
+            None
+        } else if phrase(Meaning::Context) {
+            Some(ErrorClass::ContextWindow)
+        } else if phrase(Meaning::Policy) {
+            Some(ErrorClass::ContentPolicy)
+        } else {
+            None
         }
     }
 
     /// What does not exist: a thing that the request names, the model, or the route.
     fn missing(&self) -> ErrorClass {
-        match () {
-            () if self.says(Meaning::Reference) => ErrorClass::UnknownReference,
-            () if self.says(Meaning::Operation) => ErrorClass::UnsupportedRoute,
-            () if self.status == 404 && self.names_the_model() => self.model(),
-            () if self.says(Meaning::Account) => ErrorClass::Account,
-            () => ErrorClass::UnsupportedRoute,
+        if self.says(Meaning::Reference) {
+            ErrorClass::UnknownReference
+        } else if self.says(Meaning::Operation) {
+            ErrorClass::UnsupportedRoute
+        } else if self.status == 404 && self.names_the_model() {
+            self.model()
+        } else if self.says(Meaning::Account) {
+            ErrorClass::Account
+        } else {
+            ErrorClass::UnsupportedRoute
         }
     }
 
@@ -150,12 +161,16 @@ impl ParsedError<'_> {
         let is_google =
             code(Meaning::Limit) && self.body.codes.iter().any(|code| code == "resource_exhausted");
         let is_daily = self.body.codes.iter().any(|code| code.contains("perday"));
-        match () {
-            () if code(Meaning::Account) => ErrorClass::Account,
-            () if self.is_too_large() => ErrorClass::RequestTooLarge,
-            () if is_google && !is_daily => ErrorClass::RateLimit,
-            () if is_daily || phrases::says(self.messages, Meaning::Account) => ErrorClass::Account,
-            () => ErrorClass::RateLimit,
+        if code(Meaning::Account) {
+            ErrorClass::Account
+        } else if self.is_too_large() {
+            ErrorClass::RequestTooLarge
+        } else if is_google && !is_daily {
+            ErrorClass::RateLimit
+        } else if is_daily || phrases::says(self.messages, Meaning::Account) {
+            ErrorClass::Account
+        } else {
+            ErrorClass::RateLimit
         }
     }
 
@@ -188,9 +203,10 @@ impl ParsedError<'_> {
     /// 5xx, which proxies and Google also send for rate limits.
     fn server_error(&self) -> ErrorClass {
         let has_hint = self.status == 503 && self.error.has_retry_after;
-        match self.status == 529 || has_hint || codes::has(self.body, Meaning::Limit) {
-            true => ErrorClass::RateLimit,
-            false => ErrorClass::Server,
+        if self.status == 529 || has_hint || codes::has(self.body, Meaning::Limit) {
+            ErrorClass::RateLimit
+        } else {
+            ErrorClass::Server
         }
     }
 

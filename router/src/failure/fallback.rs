@@ -5,8 +5,10 @@ use std::sync::Arc;
 use llm_balancer_config::{Fallback, RouterSettings, Target, are_related};
 
 use crate::failure::ErrorClass;
-use crate::http::json::{Object, ObjectText, quoted};
+use crate::http::json::{ObjectText, quoted};
+use crate::request::parse::Payload;
 use crate::request::routing_params::RoutingParams;
+use crate::request::sent_members::SentMembers;
 
 /// The fallbacks of a request. They are names, so that the chain survives a reload of the
 /// configuration.
@@ -119,15 +121,15 @@ fn find<'a>(list: &'a [Fallback], failed: &FailedGroup<'_>) -> Option<&'a [Targe
     Some(&found.targets)
 }
 
-/// The client's JSON body with the parameters of a fallback, without its model; `None` if there are
-/// none, or if the body is not JSON.
-pub fn merged(body: &[u8], target: &Target) -> Option<Vec<u8>> {
+/// The client's JSON body, of so many bytes, with the parameters of a fallback, without its model;
+/// `None` if there are none, or if the body is not JSON.
+pub fn merged(body: &Payload<'_>, length: usize, target: &Target) -> Option<Vec<u8>> {
+    let Payload::Json(SentMembers { body: object, .. }) = body else { return None };
     if target.overrides.is_empty() {
         return None;
     }
-    let object = Object::parse(body).ok()?;
     let is_changed = |key: &str| target.overrides.iter().any(|member| member.key == key);
-    let mut out = ObjectText::with_capacity(body.len().saturating_add(256));
+    let mut out = ObjectText::with_capacity(length.saturating_add(256));
     for member in object.members().iter().filter(|member| !is_changed(&member.key)) {
         out.member(member.written, member.value);
     }
@@ -140,6 +142,7 @@ pub fn merged(body: &[u8], target: &Target) -> Option<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::json::Object;
     use crate::request::routing_params::AllowedParams;
 
     /// Fallbacks as the configuration writes them, in JSON.
@@ -305,15 +308,16 @@ mod tests {
             lists(r#"[{"model": "a", "temperature": 0, "stop": ["x"], "a\"b": 1}, "b"]"#, "null", "null");
         let targets = &routing.fallbacks.unwrap()[0].targets;
         let body = br#"{"model":"g","temp\u0065rature":1,"messages":[ {} ],"temperature":2}"#;
-        let merged_to =
-            |place: usize, body| merged(body, &targets[place]).map(|body| String::from_utf8(body).unwrap());
+        let merged_to = |place: usize, body: &[u8]| {
+            let object = Payload::Json(SentMembers::of(Object::parse(body).unwrap()));
+            merged(&object, 0, &targets[place]).map(|body| String::from_utf8(body).unwrap())
+        };
         let expected = r#"{"model":"g","messages":[ {} ],"temperature":0,"stop":["x"],"a\"b":1}"#;
         assert_eq!(merged_to(0, body).as_deref(), Some(expected));
         assert_eq!(merged_to(0, b"{}").as_deref(), Some(r#"{"temperature":0,"stop":["x"],"a\"b":1}"#));
         let written = br#"{"mod\u0065l":"g","\ud800":1}"#;
         let expected = r#"{"mod\u0065l":"g","\ud800":1,"temperature":0,"stop":["x"],"a\"b":1}"#;
         assert_eq!(merged_to(0, written).as_deref(), Some(expected), "names are as they were written");
-        assert_eq!(merged_to(0, b"--boundary"), None);
         assert_eq!(merged_to(1, body), None);
     }
 }

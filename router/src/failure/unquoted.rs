@@ -21,9 +21,10 @@ pub(super) fn unquoted(message: &str, model: Option<&str>) -> String {
 
 fn start(message: &str) -> &str {
     let end = message.char_indices().map(|(place, _)| place).take_while(|place| *place <= MAX_BYTES).last();
-    match message.len() > MAX_BYTES {
-        true => message.get(..end.unwrap_or_default()).unwrap_or_default(),
-        false => message,
+    if message.len() > MAX_BYTES {
+        message.get(..end.unwrap_or_default()).unwrap_or_default()
+    } else {
+        message
     }
 }
 
@@ -38,9 +39,10 @@ fn may_be_a_phrase(model: &str) -> bool {
 }
 
 fn without_model<'a>(message: &'a str, model: &str) -> Cow<'a, str> {
-    match message.contains(model) {
-        true => message.replace(model, QUOTED.encode_utf8(&mut [0; 4])).into(),
-        false => message.into(),
+    if message.contains(model) {
+        message.replace(model, QUOTED.encode_utf8(&mut [0; 4])).into()
+    } else {
+        message.into()
     }
 }
 

@@ -127,10 +127,8 @@ impl<'a> Pipeline<'a> {
         arguments: &[Vec<u8>],
     ) {
         let is_sent = self.sent.iter().any(|sent| sent.name == script.name);
-        let (command, text_or_name): (&[u8], &[u8]) = match is_sent {
-            true => (b"EVALSHA", &script.name),
-            false => (b"EVAL", script.text),
-        };
+        let (command, text_or_name): (&[u8], &[u8]) =
+            if is_sent { (b"EVALSHA", &script.name) } else { (b"EVAL", script.text) };
         if !is_sent {
             self.sent.push(script);
         }

@@ -62,12 +62,12 @@ pub(crate) fn apply_reply(
     let result = replies(call, reply).and_then(|replies| {
         let parts = call.parts.iter().zip(&replies);
         effects.extend(parts.map(|(part, reply)| apply(settings, *part, reply, states, moment)));
-        match effects.contains(&None) {
-            true => Err("an unexpected reply".to_owned()),
-            false if effects.contains(&Some(ReplyEffect::Lost)) => {
-                Err("it has lost the counts of this minute".to_owned())
-            }
-            false => Ok(()),
+        if effects.contains(&None) {
+            Err("an unexpected reply".to_owned())
+        } else if effects.contains(&Some(ReplyEffect::Lost)) {
+            Err("it has lost the counts of this minute".to_owned())
+        } else {
+            Ok(())
         }
     });
     let has = |effect: ReplyEffect| effects.contains(&Some(effect));
@@ -83,10 +83,12 @@ pub(crate) fn apply_reply(
         Err(problem) => ("error", health::set(Some(problem), states, moment)),
     };
     let lost_minute = states.read_membership(moment.now, moment.store).lost_minute;
-    let follow_up = match has(ReplyEffect::NewEpoch) || lost_minute != lost_before {
-        true => FollowUp::Resync,
-        false if is_present => FollowUp::Balance,
-        false => FollowUp::None,
+    let follow_up = if has(ReplyEffect::NewEpoch) || lost_minute != lost_before {
+        FollowUp::Resync
+    } else if is_present {
+        FollowUp::Balance
+    } else {
+        FollowUp::None
     };
     CallResult { outcome, transition, resumes, follow_up }
 }

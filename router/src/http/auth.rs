@@ -17,7 +17,8 @@ pub enum Unauthorized {
 }
 
 /// Checks the key. `key_header` is one more header with it, in lower case. Compares every header,
-/// each in constant time, so that the time taken says nothing about the key.
+/// each in a time that depends on its length alone: the time taken may tell how long the key is, and
+/// nothing else of it.
 ///
 /// # Errors
 /// [`Unauthorized`]; never where no key is configured.
@@ -31,10 +32,10 @@ pub fn check(
     let mut right = false;
     for (name, value) in headers.bytes() {
         let is_own = key_header.is_some_and(|own| own.as_bytes() == name);
-        let own = is_own.then(|| bearer(text(value)));
-        let Some(offered) = own.or_else(|| key_in(name, value)) else { continue };
+        let Some(offered) = (is_own || is_for_keys(name)).then(|| bearer(text(value))) else { continue };
         sent |= !offered.is_empty();
-        right |= bool::from(offered.as_bytes().ct_eq(key.reveal().as_bytes()));
+        let is_key = |offered: &str| bool::from(offered.as_bytes().ct_eq(key.reveal().as_bytes()));
+        right |= is_key(offered) | is_key(once(offered));
     }
     if right {
         Ok(())
@@ -48,7 +49,7 @@ pub fn check(
 /// The hash of the key that a client sent: of several, the one in the first header of the list
 /// below, in whatever order they came. `None` for a client without one.
 pub fn client(headers: &Headers) -> Option<u64> {
-    let mut keys = NAMES.iter().filter_map(|name| headers.get(name)).map(bearer);
+    let mut keys = NAMES.iter().filter_map(|name| headers.get(name)).map(|value| once(bearer(value)));
     keys.find(|key| !key.is_empty()).map(|key| hash(key.as_bytes()))
 }
 
@@ -58,11 +59,6 @@ const NAMES: [&str; 6] = [
     "authorization", "x-litellm-api-key", "x-api-key", "api-key", "x-goog-api-key",
     "ocp-apim-subscription-key",
 ];
-
-/// The key in a header; `None` if it is no header for keys.
-fn key_in<'a>(name: &[u8], value: &'a [u8]) -> Option<&'a str> {
-    is_for_keys(name).then(|| bearer(text(value)))
-}
 
 /// Whether every file has this header for keys.
 pub fn is_for_keys(name: &[u8]) -> bool {
@@ -75,6 +71,13 @@ fn bearer(value: &str) -> &str {
         Some((scheme, key)) if scheme.eq_ignore_ascii_case("bearer ") => key.trim(),
         _ => value.trim(),
     }
+}
+
+/// Of equal keys one: Envoy joins repeated `authorization` headers by commas, and no others.
+fn once(keys: &str) -> &str {
+    let mut all = keys.split(',').map(|key| bearer(key.trim()));
+    let first = all.next().unwrap_or(keys);
+    if all.all(|key| key == first) { first } else { keys }
 }
 
 #[cfg(test)]
@@ -94,6 +97,10 @@ mod tests {
             ("ocp-apim-subscription-key", "sk-master", Ok(())),
             ("x-litellm-api-key", "Bearer sk-master", Ok(())),
             ("x-our-key", "Bearer sk-master", Ok(())),
+            ("authorization", "Bearer sk-master,Bearer sk-master", Ok(())),
+            ("authorization", "Bearer sk-master, bearer sk-master,sk-master", Ok(())),
+            ("authorization", "Bearer sk-master,Bearer sk-other", Err(Unauthorized::WrongKey)),
+            ("authorization", "Bearer sk-other,Bearer sk-other", Err(Unauthorized::WrongKey)),
             ("x-our-key", "sk-other", Err(Unauthorized::WrongKey)),
             ("authorization", "Bearer sk-other", Err(Unauthorized::WrongKey)),
             ("api-key", "sk-maste", Err(Unauthorized::WrongKey)),
@@ -107,12 +114,19 @@ mod tests {
     }
 
     #[test]
+    fn a_key_with_commas_is_a_key() {
+        let headers = [("authorization", "Bearer a,a")].into_iter().collect();
+        assert_eq!(check(Some(&Secret::new("a,a")), None, &headers), Ok(()));
+    }
+
+    #[test]
     fn clients_are_told_apart_by_their_keys_and_not_by_the_header() {
         let of = |name, value| client(&[(name, value)].into_iter().collect());
         for name in NAMES {
             assert_eq!(of(name, "sk-1"), Some(hash(b"sk-1")), "{name}");
         }
         assert_eq!(of("authorization", "Bearer a"), of("x-api-key", "a"));
+        assert_eq!(of("authorization", "Bearer a,Bearer a"), of("x-api-key", "a"), "sent twice");
         assert_ne!(of("authorization", "Bearer a"), of("authorization", "Bearer b"));
         assert_eq!([of("cookie", "a"), of("authorization", "Bearer ")], [None; 2]);
         let both = [("authorization", "Bearer "), ("api-key", "b"), ("x-api-key", "a")];

@@ -183,10 +183,12 @@ impl Groups {
         if let Some(pool) = self.by_litellm_model.get(name) {
             return Ok(whole(pool, name));
         }
-        Err(match self.wildcards.is_empty() && !self.aliases.contains_key(requested) {
-            true => Unresolved::Unknown,
-            false if is_foreign => Unresolved::OtherProvider,
-            false => Unresolved::NoMatch,
+        Err(if self.wildcards.is_empty() && !self.aliases.contains_key(requested) {
+            Unresolved::Unknown
+        } else if is_foreign {
+            Unresolved::OtherProvider
+        } else {
+            Unresolved::NoMatch
         })
     }
 

@@ -199,9 +199,10 @@ fn group_row(listed: &Listed<'_>) -> String {
 /// The sum over the deployments that have a value; null if none has one.
 fn sum(deployments: &[&Deployment], limit: impl Fn(&Deployment) -> Option<u64>) -> String {
     let limits: Vec<u64> = deployments.iter().filter_map(|deployment| limit(deployment)).collect();
-    match limits.is_empty() {
-        true => "null".to_owned(),
-        false => limits.into_iter().fold(0, u64::saturating_add).to_string(),
+    if limits.is_empty() {
+        "null".to_owned()
+    } else {
+        limits.into_iter().fold(0, u64::saturating_add).to_string()
     }
 }
 

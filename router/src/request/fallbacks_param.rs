@@ -33,9 +33,19 @@ pub struct Room {
 impl Room {
     /// For a body of so many bytes, of which each target that changes something makes another.
     pub fn of(body: usize) -> Self {
-        let changing = MOST_MERGED.checked_div(body).unwrap_or(MOST_TARGETS).max(1);
-        Self { targets: MOST_TARGETS, changing, bytes: MOST_BYTES }
+        Self { targets: MOST_TARGETS, changing: most_merged(body), bytes: MOST_BYTES }
     }
+}
+
+/// How often a body of so many bytes is changed for a target at most.
+pub fn most_merged(body: usize) -> usize {
+    MOST_MERGED.checked_div(body).unwrap_or(MOST_TARGETS).max(1)
+}
+
+/// The refusal of a request whose fallbacks change its body more often than that: the parameters of
+/// a fallback may have fallbacks of their own.
+pub fn too_large() -> Refusal {
+    Refusal::Parameter("fallbacks".to_owned(), TOO_LARGE)
 }
 
 /// The group of targets that serve any group which fails.

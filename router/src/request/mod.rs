@@ -1,7 +1,7 @@
 //! A client's request: what it asks for, what it may ask of the router, and how it is refused.
 
 pub(crate) mod affinity_headers;
-mod fallbacks_param;
+pub(crate) mod fallbacks_param;
 pub(crate) mod mock;
 pub(crate) mod model_name;
 mod numbers;

@@ -18,7 +18,7 @@ pub fn count(name: &str, text: &str) -> Result<u32, Refusal> {
     whole.map(|number| number as u32).ok_or_else(|| Refusal::Parameter(name.to_owned(), "a whole number"))
 }
 
-/// A time in seconds; zero is no limit, as in LiteLLM.
+/// A time in seconds; zero counts as unset, as in LiteLLM, so that the configuration's time holds.
 ///
 /// # Errors
 /// A [`Refusal`] for anything but a number of zero or more.

@@ -14,6 +14,7 @@ use crate::request::model_name;
 use crate::request::overrides::RequestOverrides;
 use crate::request::refusal::Refusal;
 use crate::request::routing_params::{AllowedParams, RoutingParams};
+use crate::request::sent_members::SentMembers;
 use crate::request::stored_response::StoredResponse;
 use crate::request::tags_param::header_tags;
 use crate::request::unresolved::Unresolved;
@@ -70,7 +71,7 @@ pub struct ParsedRequest<'a> {
 #[derive(Debug)]
 pub enum Payload<'a> {
     /// A JSON object.
-    Json(Object<'a>),
+    Json(SentMembers<'a>),
     /// multipart/form-data.
     Form(Form<'a>),
 }
@@ -190,7 +191,7 @@ impl Request {
             routing: self
                 .routing(object.members().iter().map(|member| (&*member.key, member.value)), body.len())?,
             model: self.named(model)?,
-            payload: Payload::Json(object),
+            payload: Payload::Json(SentMembers::of(object)),
         })
     }
 

@@ -7,7 +7,7 @@
 
 use crate::hash::{Hasher, hash};
 use crate::http::json::member_scan::MemberScan;
-use crate::http::json::{Object, string};
+use crate::http::json::string;
 use crate::http::sse::first_byte;
 use crate::request::sent_members::SentMembers;
 
@@ -52,8 +52,7 @@ impl Reference {
 
 /// What a new response refers to: the response that it continues, then its encrypted reasoning,
 /// the last first.
-pub fn references(body: &Object<'_>, caller: u64) -> Vec<Reference> {
-    let body = SentMembers::of(body);
+pub fn references(body: &SentMembers<'_>, caller: u64) -> Vec<Reference> {
     let previous = body.present("previous_response_id").and_then(string);
     let mut all: Vec<_> = previous.iter().map(|id| Reference::response(id, caller)).collect();
     let input = body.present("input").filter(|input| input.contains(ENCRYPTED)).unwrap_or_default();
@@ -66,8 +65,7 @@ pub fn references(body: &Object<'_>, caller: u64) -> Vec<Reference> {
 }
 
 /// Whether it may refer to anything.
-pub fn refers(body: &Object<'_>) -> bool {
-    let body = SentMembers::of(body);
+pub fn refers(body: &SentMembers<'_>) -> bool {
     body.present("previous_response_id").is_some()
         || body.present("input").is_some_and(|input| input.contains(ENCRYPTED))
 }
@@ -88,7 +86,7 @@ pub struct ReferenceScan {
 impl ReferenceScan {
     /// For the answer to this request. `None` where nothing of it can be referred to: the provider
     /// does not store it, and has no encrypted reasoning to give.
-    pub fn new(body: &Object<'_>, caller: u64) -> Option<Self> {
+    pub fn new(body: &SentMembers<'_>, caller: u64) -> Option<Self> {
         let wants_id = body.present("store") != Some("false");
         let includes = body.present("include").is_some_and(|include| include.contains(INCLUDE));
         // With it, an answer may begin with a compacted conversation.
@@ -133,9 +131,10 @@ impl ReferenceScan {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::json::Object;
 
-    fn object(text: &str) -> Object<'_> {
-        Object::parse(text.as_bytes()).unwrap()
+    fn object(text: &str) -> SentMembers<'_> {
+        SentMembers::of(Object::parse(text.as_bytes()).unwrap())
     }
 
     fn found(request: &str, answer: &str, size: usize) -> Vec<Reference> {
@@ -182,6 +181,19 @@ mod tests {
         let body = r#"{"extra_body":{"previous_response_id":"resp_1"}}"#;
         assert_eq!(references(&object(body), 7), [Reference::response("resp_1", 7)]);
         assert!(refers(&object(body)));
+    }
+
+    #[test]
+    fn what_extra_body_asks_for_is_found_in_the_answer() {
+        let answer = format!(r#"{{"id":"resp_1","output":[{ITEM}]}}"#);
+        for members in [
+            r#""include":["reasoning.encrypted_content"]"#,
+            r#""store":false"#,
+            r#""store":false,"context_management":[{"type":"compaction"}]"#,
+        ] {
+            let (own, extra) = (format!("{{{members}}}"), format!(r#"{{"extra_body":{{{members}}}}}"#));
+            assert_eq!(found(&extra, &answer, 100), found(&own, &answer, 100), "{members}");
+        }
     }
 
     #[test]

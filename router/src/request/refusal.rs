@@ -67,8 +67,9 @@ pub enum Refusal {
         /// The id and the provider of the first deployment.
         deployment: (Arc<str>, String),
     },
-    /// No deployment of the model speaks the API of the route, which is this one.
-    OtherWire(String, Wire),
+    /// No deployment of the model speaks the API of the route, which is this one; and a route of the
+    /// other API.
+    OtherWire(String, Wire, &'static str),
     /// A parameter with an invalid value, and what it must be.
     Parameter(String, &'static str),
     /// `mock_testing_*` without permission by the configuration.
@@ -114,8 +115,9 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// HTTP status, OpenAI's error type, the parameter it is about, and the message.
-    fn parts(&self) -> (u16, &'static str, Option<&str>, String) {
+    /// HTTP status, OpenAI's error type, the parameter it is about, and the message for a client of
+    /// this API.
+    fn parts(&self, client: Wire) -> (u16, &'static str, Option<&str>, String) {
         const INVALID: &str = "invalid_request_error";
         match self {
             Self::Unauthorized(why) => {
@@ -126,7 +128,7 @@ impl Refusal {
                 (401, "auth_error", None, format!("Authentication Error, {why}"))
             }
             Self::NoSuchRoute { asked, origin, meant } => {
-                (404, INVALID, None, not_found(shown(asked), shown(origin), *meant))
+                (404, INVALID, None, not_found((shown(asked), shown(origin)), *meant, client))
             }
             Self::Upgrade => {
                 let message = "WebSockets are not served: use HTTP, with \"stream\": true for events.";
@@ -150,6 +152,7 @@ impl Refusal {
                 // Codex compresses when it is logged in with ChatGPT.
                 const CODEX: &str = " (Codex: -c features.enable_request_compression=false)";
                 let hint = if encoding == "zstd" { CODEX } else { "" };
+                let encoding = shown(encoding);
                 let message =
                     format!("Content-Encoding {encoding} is not supported: send the body as it is{hint}.");
                 (415, INVALID, None, message)
@@ -182,16 +185,14 @@ impl Refusal {
                 );
                 (404, INVALID, Some("model"), message)
             }
-            Self::OtherWire(model, wire) => {
+            Self::OtherWire(model, wire, instead) => {
+                let (openais, anthropics) = ("OpenAI's API", "Anthropic's Messages API");
+                let (asked, other) =
+                    if *wire == Wire::Anthropic { (anthropics, openais) } else { (openais, anthropics) };
                 let model = shown(model);
-                let message = match wire {
-                    Wire::Anthropic => format!(
-                        "The model `{model}` has no deployment that serves Anthropic's Messages API: request it by OpenAI's API, at /v1/chat/completions."
-                    ),
-                    Wire::OpenAi => format!(
-                        "The model `{model}` has no deployment that serves OpenAI's API: request it by Anthropic's Messages API, at /v1/messages."
-                    ),
-                };
+                let message = format!(
+                    "The model `{model}` has no deployment that serves {asked}: request it by {other}, at /v1{instead}."
+                );
                 (400, INVALID, Some("model"), message)
             }
             Self::Parameter(name, expected) => {
@@ -285,12 +286,12 @@ impl Refusal {
 
     /// The HTTP status of the answer.
     pub fn status(&self) -> u16 {
-        self.parts().0
+        self.parts(Wire::OpenAi).0
     }
 
     /// The answer to a client of this API.
     pub fn reply(&self, wire: Wire) -> Reply {
-        let (status, kind, param, message) = self.parts();
+        let (status, kind, param, message) = self.parts(wire);
         // OpenAI's clients know this error by its code.
         let code = matches!(self, Self::TooLong { .. }).then_some("context_length_exceeded");
         let reply = Reply::error(wire, status, (kind, code), param, &message);
@@ -324,9 +325,10 @@ fn seconds(limit: Duration) -> String {
     }
 }
 
-fn not_found(asked: Cow<'_, str>, origin: Cow<'_, str>, meant: Option<&str>) -> String {
+fn not_found((asked, origin): (Cow<'_, str>, Cow<'_, str>), meant: Option<&str>, client: Wire) -> String {
     // Anthropic's clients add the version themselves.
-    let version = if meant.map(wire) == Some(Wire::Anthropic) { "" } else { "/v1" };
+    let is_anthropics = client == Wire::Anthropic || meant.map(wire) == Some(Wire::Anthropic);
+    let version = if is_anthropics { "" } else { "/v1" };
     let base =
         format!("Not Found: {asked} is not served here. The base URL for clients is {origin}{version}");
     match meant {
@@ -351,10 +353,13 @@ mod tests {
     }
 
     #[test]
-    fn a_name_of_a_megabyte_is_not_sent_back_whole() {
+    fn a_megabyte_of_a_client_is_not_sent_back_whole() {
         let name = "é".repeat(500_000);
-        let reply = Refusal::Unresolved(Some(name), Unresolved::Unknown, "/embeddings").reply(Wire::OpenAi);
-        assert!(reply.body.len() < 1000, "{} bytes", reply.body.len());
+        let encoded = Refusal::Encoded(name.clone());
+        for refusal in [encoded, Refusal::Unresolved(Some(name), Unresolved::Unknown, "/embeddings")] {
+            let reply = refusal.reply(Wire::OpenAi);
+            assert!(reply.body.len() < 1000, "{} bytes", reply.body.len());
+        }
     }
 
     #[test]

@@ -5,13 +5,16 @@ use crate::http::json::Object;
 /// A body with the members of its `extra_body` in place of its own: SDKs merge these before they
 /// send, and for other clients the body to the provider does (`upstream/body`).
 #[derive(Debug)]
-pub struct SentMembers<'b, 'a> {
-    body: &'b Object<'a>,
-    extra: Option<Object<'a>>,
+pub struct SentMembers<'a> {
+    /// The members as the client sent them.
+    pub body: Object<'a>,
+    /// Those of its `extra_body`.
+    pub extra: Option<Object<'a>>,
 }
 
-impl<'b, 'a> SentMembers<'b, 'a> {
-    pub fn of(body: &'b Object<'a>) -> Self {
+impl<'a> SentMembers<'a> {
+    /// Reads the `extra_body` of a body, if it has one.
+    pub fn of(body: Object<'a>) -> Self {
         let extra = body.present("extra_body").and_then(|extra| Object::parse(extra.as_bytes()).ok());
         Self { body, extra }
     }
@@ -31,10 +34,10 @@ mod tests {
     fn a_member_of_extra_body_goes_before_the_same_one_of_the_body() {
         let body = br#"{"a":1,"b":2,"extra_body":{"b":3,"a":null,"c":4}}"#;
         let object = Object::parse(body).unwrap();
-        let sent = SentMembers::of(&object);
+        let sent = SentMembers::of(object);
         let values = ["a", "b", "c", "d"].map(|name| sent.present(name));
         assert_eq!(values, [None, Some("3"), Some("4"), None]);
         let object = Object::parse(br#"{"a":1,"extra_body":"text"}"#).unwrap();
-        assert_eq!(SentMembers::of(&object).present("a"), Some("1"));
+        assert_eq!(SentMembers::of(object).present("a"), Some("1"));
     }
 }

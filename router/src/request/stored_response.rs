@@ -8,6 +8,7 @@ use crate::request::parse::{ParsedRequest, Payload};
 use crate::request::references::Reference;
 use crate::request::refusal::Refusal;
 use crate::request::routing_params::RoutingParams;
+use crate::request::sent_members::SentMembers;
 
 /// What a request says of a stored response.
 #[derive(Clone, Debug)]
@@ -40,7 +41,7 @@ impl StoredResponse {
     pub fn parsed(&self, overrides: RequestOverrides) -> Result<ParsedRequest<'_>, Refusal> {
         let nothing = Object::parse(b"{}").map_err(|_| Refusal::NotAnObject)?;
         Ok(ParsedRequest {
-            payload: Payload::Json(nothing),
+            payload: Payload::Json(SentMembers::of(nothing)),
             model: "".into(),
             stream: query_value(&self.query, "stream").as_deref() == Some("true"),
             client_wants_usage: false,

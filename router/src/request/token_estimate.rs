@@ -8,7 +8,6 @@ use crate::http::multipart::Form;
 use crate::http::route::{COMPACT, MESSAGES, ModelRoute, RESPONSES};
 use crate::request::parse::{ParsedRequest, Payload};
 use crate::request::prompt_tokens::{TokenCount, add_audio, add_image, add_prompt};
-use crate::request::sent_members::SentMembers;
 
 /// Members that hold a prompt, of all routes.
 const PROMPTS: [&str; 10] = [
@@ -92,8 +91,7 @@ impl TokenEstimate {
     pub fn of(parsed: &ParsedRequest<'_>, route: ModelRoute) -> Self {
         match &parsed.payload {
             _ if route.only_counts() => Self::default(),
-            Payload::Json(object) => {
-                let sent = SentMembers::of(object);
+            Payload::Json(sent) => {
                 let value = |name: &str| sent.present(name);
                 let prompt = Self { prompt: prompt(value), ..Self::default() };
                 if completes(route) {

@@ -111,9 +111,10 @@ impl<'a> FailedAttempt<'a> {
     pub fn with_search(&self, allowance: Allowance, client: Option<u32>) -> Allowance {
         let is_search =
             self.refers() && self.error.class == ErrorClass::UnknownReference && client != Some(0);
-        match is_search {
-            true => Allowance { retries: self.router.ceiling.saturating_sub(1), ..allowance },
-            false => allowance,
+        if is_search {
+            Allowance { retries: self.router.ceiling.saturating_sub(1), ..allowance }
+        } else {
+            allowance
         }
     }
 
@@ -211,7 +212,7 @@ impl<'a> FailedAttempt<'a> {
     pub fn final_answer(mut self, moment: &Moment<'_>) -> Verdict {
         let failure = self.error.failure;
         let mut headers = self.headers();
-        let limits = self.router.group_limits(self.attempt.deployment, moment);
+        let limits = self.router.group_limits(self.attempt.deployment, &|| moment.now, moment.store);
         headers.extend(response_headers::rate_limits(limits));
         headers.extend(self.retry_state.explanation.take().map(|text| (explain::HEADER, text)));
         let reply = match self.retry_state.first_group_reply.take() {

@@ -1,17 +1,19 @@
 //! A request as one group gets it: whether the group serves it, and by which deployment.
 
+use std::cell::OnceCell;
 use std::sync::Arc;
 use std::time::Duration;
 
-use llm_balancer_config::Deployment;
+use llm_balancer_config::{Deployment, Wire};
 
 use super::context_window::large_enough;
 use super::{Router, local_reply, response_headers};
 use crate::affinity::Preference;
-use crate::affinity::key::{AffinityGroup, preference};
+use crate::affinity::key::{AffinityGroup, BodyAffinity, preference};
 use crate::attempt::{AffinityInfo, LeaseRequests, RequestedModel, RetryState, SelectionInfo};
 use crate::failure::{AttemptError, ErrorClass};
 use crate::http::reply::{RETRY_AFTER, Reply};
+use crate::http::route::{COUNT_TOKENS, INPUT_TOKENS, MESSAGES};
 use crate::models::groups::Resolved;
 use crate::models::pool::Pool;
 use crate::request::mock::Mock;
@@ -62,6 +64,26 @@ pub(super) struct GroupRequest<'a> {
     /// Whether it has the parameters of a fallback.
     pub is_merged: bool,
     pub parsed: ParsedRequest<'a>,
+    /// What is read of the body where it is needed, once for all groups.
+    estimate: OnceCell<TokenEstimate>,
+    affinity: BodyAffinity,
+}
+
+impl<'a> GroupRequest<'a> {
+    /// Reads a body.
+    ///
+    /// # Errors
+    /// See [`Request::parsed`].
+    pub fn new(
+        router: &'a Router,
+        request: &'a Request,
+        body: &'a [u8],
+        is_merged: bool,
+    ) -> Result<Self, Refusal> {
+        let parsed = request.parsed(body)?;
+        let (estimate, affinity) = (OnceCell::new(), BodyAffinity::default());
+        Ok(Self { router, request, body, is_merged, parsed, estimate, affinity })
+    }
 }
 
 impl GroupRequest<'_> {
@@ -118,11 +140,7 @@ impl GroupRequest<'_> {
         if let Some(view) = self.origin_view(&resolved.pool, retry_state) {
             resolved.pool = view;
         }
-        // Stored responses take no tokens.
-        let estimate = match self.router.groups.count_tokens() && self.request.stored.is_none() {
-            true => TokenEstimate::of(&self.parsed, self.request.route),
-            false => TokenEstimate::default(),
-        };
+        let estimate = self.estimate();
         match large_enough(self.router, &resolved.pool, &self.parsed.model, estimate) {
             Ok(Some(large_enough)) => resolved.pool = large_enough,
             Ok(None) => {}
@@ -144,6 +162,14 @@ impl GroupRequest<'_> {
             Err(NoDeployment::Unleased(shortfall)) => GroupResult::NeedsLease(shortfall),
             Err(none) => self.no_deployment(none, &resolved, estimate, retry_state, moment),
         }
+    }
+
+    fn estimate(&self) -> TokenEstimate {
+        // Stored responses take no tokens.
+        if !self.router.groups.count_tokens() || self.request.stored.is_some() {
+            return TokenEstimate::default();
+        }
+        *self.estimate.get_or_init(|| TokenEstimate::of(&self.parsed, self.request.route))
     }
 
     /// Selects a deployment, and explains the selection if the client asked for that.
@@ -199,7 +225,8 @@ impl GroupRequest<'_> {
             at: &|point| router.rendezvous.at(point, pool.first_level()),
             is_counted: retry_state.partition.as_ref() == Some(&pool.partition),
         };
-        let preference = preference(&group, self.request, &self.parsed, &router.popularity, store);
+        let preference =
+            preference(&group, self.request, (&self.parsed, &self.affinity), &router.popularity, store);
         retry_state.partition = Some(Arc::clone(&pool.partition));
         preference
     }
@@ -242,8 +269,7 @@ impl GroupRequest<'_> {
             retry_state.step_above(first);
             return None;
         }
-        let mut reply = self.reply(&Refusal::Mock(mock, self.parsed.model.to_string()), retry_state);
-        reply.headers.extend(response_headers::of_group(&self.parsed.model, retry_state));
+        let reply = self.reply(&Refusal::Mock(mock, self.parsed.model.to_string()), retry_state);
         Some(self.fall_back_or(reply, error.class, retry_state))
     }
 
@@ -262,9 +288,8 @@ impl GroupRequest<'_> {
             retry_state.limits = group.limits.iter().map(|(name, _)| *name).collect();
         }
         let mut reply = self.reply(&refusal, retry_state);
-        reply.headers.extend(response_headers::of_group(&self.parsed.model, retry_state));
         let first = resolved.pool.members.first();
-        let limits = first.and_then(|index| self.router.group_limits(*index, moment));
+        let limits = first.and_then(|index| self.router.group_limits(*index, &|| moment.now, moment.store));
         reply.headers.extend(response_headers::rate_limits(limits));
         self.fall_back_or(reply, ErrorClass::Server, retry_state)
     }
@@ -277,13 +302,17 @@ impl GroupRequest<'_> {
     /// Goes on to the next fallback. Where there is none, the request ends with this reply, or with
     /// that of the first group.
     fn fall_back_or(&self, reply: Reply, class: ErrorClass, retry_state: &mut RetryState) -> GroupResult<'_> {
-        let reply = match retry_state.last_error.take() {
+        let mut reply = match retry_state.last_error.take() {
             Some(error) => {
                 retry_state.refusal_reason = None;
                 instead(*error, reply)
             }
             None => reply,
         };
+        // A name that leads nowhere has no group.
+        if retry_state.group().is_some() || retry_state.target.is_some() {
+            reply.replace_headers(response_headers::of_group(&self.parsed.model, retry_state));
+        }
         let failed = self.router.failed_group(&self.parsed.model, None);
         let next = self.router.next_fallback(retry_state, &self.parsed.routing, &failed, class);
         if let Some(first) = &mut retry_state.first_group_reply {
@@ -314,7 +343,14 @@ impl GroupRequest<'_> {
         let wire = self.request.route.wire();
         let mut members = resolved.pool.members.iter().filter_map(|index| self.router.deployment(*index));
         if !members.any(|member| member.endpoint.layout.speaks(wire)) {
-            return Refusal::OtherWire(self.parsed.model.to_string(), wire);
+            let is_served = |route: &&str| resolved.pool.serving(route).is_some();
+            let [counts, answers] = match wire {
+                Wire::Anthropic => [INPUT_TOKENS, "/chat/completions"],
+                Wire::OpenAi => [COUNT_TOKENS, MESSAGES],
+            };
+            let counting = Some(counts).filter(|_| self.request.route.only_counts()).filter(is_served);
+            let instead = counting.unwrap_or(answers);
+            return Refusal::OtherWire(self.parsed.model.to_string(), wire, instead);
         }
         let first = self.first_member(resolved);
         let deployment = first.map(|first| (Arc::clone(&first.id), first.provider.clone()));

@@ -90,9 +90,10 @@ pub(super) fn undelivered(
         None if last.is_some() => no_answer(wire, failure, timeout, None),
         None => Refusal::NoConnection.reply(wire),
     };
-    let mut headers = last.map_or_else(Vec::new, |last| {
-        response_headers::owned(response_headers::of_deployment(last, model, retry_state))
-    });
+    let mut headers = match last {
+        Some(last) => response_headers::owned(response_headers::of_deployment(last, model, retry_state)),
+        None => response_headers::of_group(model, retry_state),
+    };
     headers.extend(retry_state.explanation.take().map(|text| (explain::HEADER, text)));
     reply.replace_headers(headers);
     reply
@@ -116,10 +117,12 @@ pub(super) fn of_provider(wire: Wire, failure: &Failure, response: ErrorResponse
     // The body of an error under a status of success is the router's.
     let is_encoded = received_status.is_none()
         && encoding.is_some_and(|encoding| !encoding.eq_ignore_ascii_case("identity"));
-    let reason = match () {
-        () if body.trim_ascii().is_empty() => Some("an empty body"),
-        () if is_encoded => Some("a compressed body"),
-        () => None,
+    let reason = if body.trim_ascii().is_empty() {
+        Some("an empty body")
+    } else if is_encoded {
+        Some("a compressed body")
+    } else {
+        None
     };
     headers.extend(failure.retry_after().map(retry_after));
     match reason {

@@ -205,15 +205,17 @@ impl Router {
         request_body::on_request_body(self, request, body, retry_state.unwrap_or_default(), moment)
     }
 
-    /// The headers that the router adds to the response of a deployment.
+    /// The headers that the router adds to the response of a deployment. `now` is called where they
+    /// say what remains of a minute.
     pub fn response_headers<'a>(
         &'a self,
         attempt: &'a Attempt,
-    ) -> impl Iterator<Item = (&'static str, Cow<'a, str>)> {
-        let Attempt { model, retry_state, ticket, .. } = attempt;
+        now: &dyn Fn() -> Duration,
+        store: &dyn Store,
+    ) -> impl Iterator<Item = (&'static str, Cow<'a, str>)> + use<'a> {
+        let Attempt { model, retry_state, .. } = attempt;
         let deployment = self.deployment(attempt.deployment);
-        let limits = self.states.borrow_mut().rate_limits(attempt.deployment, ticket.at, None);
-        let limits = response_headers::rate_limits(limits);
+        let limits = response_headers::rate_limits(self.group_limits(attempt.deployment, now, store));
         let explanation = retry_state.explanation.as_deref();
         deployment
             .into_iter()
@@ -344,8 +346,13 @@ impl Router {
         Some(target)
     }
 
-    fn group_limits(&self, deployment: usize, moment: &Moment<'_>) -> Option<RateLimits> {
-        self.states.borrow_mut().rate_limits(deployment, moment.now, Some(moment.store))
+    fn group_limits(
+        &self,
+        deployment: usize,
+        now: &dyn Fn() -> Duration,
+        store: &dyn Store,
+    ) -> Option<RateLimits> {
+        self.states.borrow_mut().rate_limits(deployment, now, store)
     }
 
     /// Counts an attempt that has ended, and adds it to those of its request.

@@ -12,6 +12,7 @@ use crate::http::route::{ResponseRoute, Route, merge_slashes, query_value};
 use crate::models::groups::Groups;
 use crate::models::listing;
 use crate::outcome::Outcome;
+use crate::request::model_name;
 use crate::request::parse::Request;
 use crate::request::refusal::Refusal;
 use crate::request::routing_params::AllowedParams;
@@ -49,6 +50,10 @@ fn arrival(router: &Router, headers: &Headers, end_of_stream: bool) -> Result<Ar
         auth::check(server.master_key.as_ref(), server.key_header.as_deref(), headers)
             .map_err(Refusal::Unauthorized)?;
     }
+    let route = match route {
+        Route::Model(_, Some(model)) if is_below_a_model(&router.groups, &model) => Route::Unknown,
+        route => route,
+    };
     check_method(&route, &path, headers)?;
     let mut request = match route {
         Route::Model(route, model) => Request::new(route, model.as_deref(), query, headers, allowed)?,
@@ -85,6 +90,14 @@ fn stored_response(
     let stored = StoredResponse { route, method, id: id.to_owned(), query: query.to_owned() };
     let request = Request::new(route.route(), None, "", headers, allowed)?;
     Ok(Request { stored: Some(Box::new(stored)), ..request })
+}
+
+/// Whether the name in a path is unknown, and that of a model and more segments: the route behind it
+/// is then none that is served, such as `/openai/deployments/gpt-4/extensions/chat/completions`.
+fn is_below_a_model(groups: &Groups, name: &str) -> bool {
+    let is_known = |name: &str| groups.resolve(name).is_ok();
+    let mut fronts = name.match_indices('/').filter_map(|(at, _)| name.get(..at));
+    name.contains('/') && model_name::is_sendable(name) && !is_known(name) && fronts.any(is_known)
 }
 
 fn check_method(route: &Route<'_>, path: &str, headers: &Headers) -> Result<(), Refusal> {
@@ -147,9 +160,10 @@ fn to_probe(config: &Config, groups: &Groups, query: &str) -> Result<ToProbe, Re
 fn model_info(config: &Config, query: &str) -> Result<String, Refusal> {
     let id = query_value(query, "litellm_model_id");
     let is_known = |id: &str| config.deployments.iter().any(|deployment| *deployment.id == *id);
-    match id.as_deref().is_none_or(is_known) {
-        true => Ok(listing::model_info(config, id.as_deref())),
-        false => Err(Refusal::Parameter("litellm_model_id".to_owned(), "the id of a deployment")),
+    if id.as_deref().is_none_or(is_known) {
+        Ok(listing::model_info(config, id.as_deref()))
+    } else {
+        Err(Refusal::Parameter("litellm_model_id".to_owned(), "the id of a deployment"))
     }
 }
 

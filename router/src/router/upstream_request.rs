@@ -123,9 +123,10 @@ fn new_body(
     }
     let new = body::rewritten(body, parsed, request.request.route, deployment, model, injects_usage);
     // Envoy holds the client's body, so pieces of a merged body have to be copied.
-    match request.is_merged {
-        true => Some(RewrittenBody::from(new.map_or_else(|| body.to_vec(), |new| new.joined(body)))),
-        false => new,
+    if request.is_merged {
+        Some(RewrittenBody::from(new.map_or_else(|| body.to_vec(), |new| new.joined(body))))
+    } else {
+        new
     }
 }
 

@@ -123,11 +123,13 @@ fn admitted<'a>(
     } else {
         let preferred = among(&|tags| query.admits(tags) && query.prefers(tags, rules.match_any));
         let is_known = || members.iter().any(|(_, tags)| query.prefers(tags, true));
-        match preferred.is_empty() {
-            false => preferred,
+        if !preferred.is_empty() {
+            preferred
+        } else if query.has_constraints() && is_known() {
             // A preferred tag exists, on deployments that are excluded.
-            true if query.has_constraints() && is_known() => Vec::new(),
-            true => among(&|tags| query.admits(tags) && has(tags, DEFAULT)),
+            Vec::new()
+        } else {
+            among(&|tags| query.admits(tags) && has(tags, DEFAULT))
         }
     };
     // An untagged request to a group without members is refused elsewhere.

@@ -173,14 +173,15 @@ impl GroupLimits {
         self.window = changed.unwrap_or(self.window);
     }
 
-    /// What remains of the limits, if there are any. With a store the copy is renewed before.
-    pub fn remaining(&mut self, now: Duration, store: Option<&dyn Store>) -> Option<RateLimits> {
+    /// What remains of the limits, if there are any. `now` is called where there are.
+    pub fn remaining(&mut self, now: &dyn Fn() -> Duration, store: &dyn Store) -> Option<RateLimits> {
         if !self.are_per_minute() {
             return None;
         }
-        if let Some((bytes, _)) = store.and_then(|store| store.get(&self.key)) {
+        if let Some((bytes, _)) = store.get(&self.key) {
             self.window = parts(&bytes).1;
         }
+        let now = now();
         let window = self.window.at(now);
         let remaining =
             |limit: Option<u64>, used: u64| limit.map(|limit| (limit, limit.saturating_sub(used)));

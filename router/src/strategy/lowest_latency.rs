@@ -76,9 +76,10 @@ pub fn ranking<'r>(
         if !is_known && !latency.is_probed(now) {
             return PROBE;
         }
-        match estimate.is_fresh(now, args.ttl) {
-            true => estimate.cost(candidate.snapshot.total_in_flight(now)) * estimate.doubt(now),
-            false => f64::MAX,
+        if estimate.is_fresh(now, args.ttl) {
+            estimate.cost(candidate.snapshot.total_in_flight(now)) * estimate.doubt(now)
+        } else {
+            f64::MAX
         }
     }
 }
@@ -88,12 +89,12 @@ pub fn ranking<'r>(
 fn metric(candidates: &[Candidate<'_>], args: &StrategyArgs, stream: bool, now: Duration) -> Metric {
     let knows =
         |candidate: &Candidate<'_>, metric| candidate.snapshot.latency.of(metric).is_fresh(now, args.ttl);
-    match stream {
-        true => Metric::First,
-        false if candidates.iter().any(|c| knows(c, Metric::Whole) && !knows(c, Metric::Each)) => {
-            Metric::Whole
-        }
-        false => Metric::Each,
+    if stream {
+        Metric::First
+    } else if candidates.iter().any(|c| knows(c, Metric::Whole) && !knows(c, Metric::Each)) {
+        Metric::Whole
+    } else {
+        Metric::Each
     }
 }
 

@@ -67,7 +67,7 @@ pub fn client_sets_options(parsed: &ParsedRequest<'_>) -> bool {
 
 fn clients<'a>(parsed: &ParsedRequest<'a>) -> Option<&'a str> {
     match &parsed.payload {
-        Payload::Json(object) => object.get(NAME),
+        Payload::Json(sent) => sent.body.get(NAME),
         Payload::Form(_) => None,
     }
 }

@@ -5,7 +5,8 @@ use std::time::Duration;
 use llm_balancer_config::read;
 use llm_balancer_router::testing::{Memory, Record, UnixMillis, decode, encode, resp};
 use llm_balancer_router::{
-    Amount, Call, FollowUp, Membership, Moment, Recall, RedisTransition, Router, SplitMix, Store,
+    Amount, Arrival, Awaited, Call, FollowUp, Membership, Moment, Recall, RedisTransition, Router, SplitMix,
+    Step, Store,
 };
 
 use crate::redis::Redis;
@@ -203,6 +204,45 @@ fn what_a_clock_that_is_ahead_has_published_does_not_hide_what_others_learn() {
 }
 
 /// By the time of the reply it had given up, or another deployment had room for it.
+/// Other requests use up what is granted in the meantime.
+#[test]
+fn a_request_waits_for_leases_of_its_fallback_as_of_its_group() {
+    let file = "
+model_list:
+- {model_name: g, litellm_params: {model: openai/m, api_base: 'http://h.test/v1', api_key: k, rpm: 100}, model_info: {id: paris}}
+- {model_name: f, litellm_params: {model: openai/m, api_base: 'http://h.test/v1', api_key: k, rpm: 100}, model_info: {id: oslo}}
+router_settings: {redis_host: redis.test, fallbacks: [{g: [f]}]}
+";
+    let mut redis = Redis::new();
+    let (mut one, mut other) = (Peer::new(1), Peer::new(2));
+    for peer in [&mut one, &mut other] {
+        peer.reload(file);
+        peer.exchange(&mut redis, NOON, NOON);
+    }
+    let mut now = NOON + SECOND;
+    one.exchange(&mut redis, now, now);
+    let headers = [(":method", "POST"), (":path", "/v1/chat/completions")].into_iter().collect();
+    let Arrival::Hold(request) = one.router.on_request_headers(&headers, false) else { panic!("not held") };
+    let (mut retry_state, mut awaited) = (None, Vec::new());
+    loop {
+        let mut moment = Moment { now, random: &mut one.random, store: &one.store };
+        let body = br#"{"model":"g","messages":[]}"#;
+        match one.router.on_request_body(&request, body, retry_state.take(), &mut moment) {
+            Step::AwaitRedis(state, Awaited::Lease { deployment, .. }) => {
+                awaited.push(deployment);
+                retry_state = Some(*state);
+                now += Duration::from_millis(15);
+            }
+            Step::Reply(reply, _) => {
+                assert_eq!(reply.status, 429, "{reply:?}");
+                break;
+            }
+            step => panic!("{step:?}"),
+        }
+    }
+    assert_eq!(awaited, [0, 0, 0, 0, 1, 1, 1, 1]);
+}
+
 #[test]
 fn what_a_waiting_request_was_granted_and_did_not_take_goes_to_other_instances() {
     const STEP: Duration = Duration::from_millis(40);

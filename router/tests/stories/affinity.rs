@@ -57,6 +57,16 @@ fn outcomes(world: &mut World) -> BTreeMap<String, u64> {
 }
 
 #[story(unsupported = test)]
+fn a_session_in_extra_body_is_that_of_the_body() {
+    let mut world = World::of(&sessions(&CITIES));
+    for n in 0..50 {
+        let extra = format!(r#""extra_body":{{{}}}"#, session(n));
+        let response = world.chat("g", &extra, |_| Answer::Ok);
+        assert_eq!(response.called, [of_session(&mut world, n)]);
+    }
+}
+
+#[story(unsupported = test)]
 fn a_session_stays_where_it_is_and_sessions_spread() {
     let mut world = World::of(&sessions(&CITIES));
     let mut counts = BTreeMap::new();

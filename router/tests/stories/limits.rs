@@ -251,6 +251,23 @@ fn a_response_has_the_limits_of_its_group_and_what_remains_of_them() {
 }
 
 #[story(unsupported = test)]
+fn what_remains_is_said_as_of_the_answer_and_over_all_workers() {
+    let mut one = World::of(&group(&["paris"], ", rpm: 20"));
+    let mut other = one.beside(2);
+    let remaining = |world: &World, attempt| {
+        let mut headers = world.router.response_headers(attempt, &|| world.now, &*world.store);
+        headers.find(|(name, _)| *name == "x-ratelimit-remaining-requests").unwrap().1.into_owned()
+    };
+    let attempt = one.begin("g", "").unwrap();
+    assert_eq!(remaining(&one, &attempt), "19");
+    assert_eq!(served(&mut other, 5), 5);
+    assert_eq!(remaining(&one, &attempt), "14");
+    one.wait(60.0);
+    assert_eq!(remaining(&one, &attempt), "20", "in the next minute");
+    one.end(attempt, None);
+}
+
+#[story(unsupported = test)]
 fn after_a_reload_what_remains_is_that_of_the_members_which_the_group_has_then() {
     let of = |group: &str, id: &str| items_of(group, &[id], &format!(", rpm: 20, order: {}", id.len()));
     let mut world = World::of(&format!("model_list:\n{}{}", of("g", "oslo"), of("g", "paris")));

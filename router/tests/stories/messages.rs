@@ -59,13 +59,16 @@ fn a_request_goes_to_deployments_that_speak_its_api() {
 #[story(unsupported = test)]
 fn a_model_without_a_deployment_of_the_api_is_refused_with_the_route_that_it_has() {
     let mut world = World::of(MIXED);
-    for path in [MESSAGES, COUNT_TOKENS] {
+    for (path, route) in [(MESSAGES, "/v1/chat/completions."), (COUNT_TOKENS, "/v1/responses/input_tokens.")]
+    {
         let response = world.post(path, &[], br#"{"model":"gpt"}"#, |_| Answer::Ok);
         assert_eq!((response.status, response.called.len()), (400, 0));
         let (kind, message) = error(&response.body);
         assert_eq!(kind, "invalid_request_error");
-        assert!(message.contains("`gpt`") && message.contains("/v1/chat/completions"), "{message}");
+        assert!(message.contains("`gpt`") && message.ends_with(route), "{message}");
     }
+    let counts = world.post("/v1/responses/input_tokens", &[], br#"{"model":"foundry"}"#, |_| Answer::Ok);
+    assert!(counts.body.contains("/v1/messages/count_tokens."), "{}", counts.body);
     let response = world.chat("foundry", "", |_| Answer::Ok);
     assert_eq!((response.status, response.called.len()), (400, 0));
     let body: serde_json::Value = serde_json::from_str(&response.body).unwrap();
@@ -314,6 +317,10 @@ fn a_base_url_with_the_version_is_corrected_by_the_answer() {
     let expected =
         "The base URL for clients is http://host:4000, and this route is http://host:4000/v1/messages.";
     assert!(message.ends_with(expected), "{message}");
+    // Also where no route is to be recognised.
+    let response = World::of(MIXED).post("/v1/messages/batches", &client, BODY, |_| Answer::Ok);
+    let (_, message) = error(&response.body);
+    assert!(message.ends_with("The base URL for clients is http://host:4000."), "{message}");
 }
 
 #[story(unsupported = test)]

@@ -19,12 +19,13 @@ fn in_turn(answers: &'static [Answer]) -> impl FnMut(&str) -> Answer {
 fn a_reused_connection_that_was_dead_costs_no_retry_and_is_no_failure() {
     let mut world = World::of(&(group(&["paris", "oslo"], ", rpm: 1") + NO_RETRIES));
     let mut first = String::new();
-    let response = world.chat("g", "", |id| match first.is_empty() {
-        true => {
+    let response = world.chat("g", "", |id| {
+        if first.is_empty() {
             first = id.to_owned();
             Answer::DeadConnection(30)
+        } else {
+            Answer::Ok
         }
-        false => Answer::Ok,
     });
     assert_eq!(
         (response.status, &response.called),

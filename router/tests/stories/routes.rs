@@ -52,6 +52,66 @@ fn retries_stay_among_those_that_have_the_route() {
 }
 
 #[story(unsupported = test)]
+fn segments_behind_a_model_of_the_path_are_no_part_of_its_name() {
+    let yaml = "
+model_list:
+- {model_name: gpt, litellm_params: {model: openai/m, api_base: 'http://a.test/v1', api_key: k}}
+- {model_name: meta/llama, litellm_params: {model: openai/m, api_base: 'http://a.test/v1', api_key: k}}
+- {model_name: gpt/mini, litellm_params: {model: openai/m, api_base: 'http://a.test/v1', api_key: k}}
+";
+    let mut world = World::of(yaml);
+    for (path, status, words) in [
+        ("/openai/deployments/gpt/extensions/chat/completions", 404, "is not served here"),
+        ("/openai/deployments/meta/llama/extensions/chat/completions", 404, "is not served here"),
+        ("/v1/engines/meta%2Fllama/a/b/embeddings", 404, "is not served here"),
+        ("/openai/deployments/gpt/mini/chat/completions", 200, ""),
+        ("/engines/meta%2Fllama/embeddings", 200, ""),
+        ("/engines/other/gpt/chat/completions", 400, "Invalid model name"),
+        ("/engines/metal/gpt/chat/completions", 400, "Invalid model name"),
+    ] {
+        let response = world.post(path, &[], b"{}", |_| Answer::Ok);
+        assert_eq!(response.status, status, "{path}: {}", response.body);
+        assert!(response.body.contains(words), "{path}: {}", response.body);
+    }
+}
+
+#[story(unsupported = test)]
+fn every_refusal_about_a_group_names_it() {
+    let yaml = "
+model_list:
+- {model_name: g, litellm_params: {model: anthropic/c, api_key: k}, model_info: {id: a, max_input_tokens: 10}}
+- {model_name: h, litellm_params: {model: openai/m, api_base: 'http://a.test/v1', api_key: k}, model_info: {id: b}}
+- {model_name: '*', litellm_params: {model: openai/*, api_base: 'http://a.test/v1', api_key: k}}
+router_settings: {enable_pre_call_checks: true, num_retries: 3}
+";
+    let mut world = World::of(yaml);
+    let long = format!(r#","messages":["{}"]"#, "four".repeat(100));
+    for (path, model, members, status) in [
+        ("/v1/chat/completions", "g", &*long, 400),
+        ("/v1/messages", "h", "", 400),
+        ("/v1/embeddings", "g", "", 404),
+        ("/v1/chat/completions", "g", r#","mock_testing_fallbacks":true"#, 500),
+        ("/v1/embeddings", "g", r#","fallbacks":["a*"]"#, 404),
+    ] {
+        let body = format!(r#"{{"model":"{model}"{members}}}"#);
+        let response = world.post(path, &[], body.as_bytes(), |_| Answer::Ok);
+        assert_eq!((response.status, response.called.len()), (status, 0), "{}", response.body);
+        let (group, fallbacks) = if members.contains("a*") { ("a*", "1") } else { (model, "0") };
+        for (name, value) in [
+            ("x-litellm-model-group", group),
+            ("x-litellm-attempted-retries", "0"),
+            ("x-litellm-max-retries", "0"),
+            ("x-litellm-attempted-fallbacks", fallbacks),
+        ] {
+            let all: Vec<_> = response.headers.iter().filter(|(own, _)| own == name).collect();
+            assert_eq!(all, [&(name.to_owned(), value.to_owned())], "{path} {body}");
+        }
+    }
+    let none = world.chat("a*", "", |_| Answer::Ok);
+    assert_eq!((none.status, none.header("x-litellm-model-group")), (400, None), "no group");
+}
+
+#[story(unsupported = test)]
 fn a_route_that_no_deployment_has_is_refused_with_a_reason() {
     let mut world = World::of(MIXED);
     for model in ["chats-only", "lone", "chats", "anthropic/c"] {

@@ -354,10 +354,7 @@ fn a_single_slow_answer_costs_a_deployment_nothing() {
     let mut worlds = measured_workers(4);
     share_in_time(&mut worlds, 200, "oslo", &|nth, _| about(100, nth));
     let hiccup = std::cell::Cell::new(true);
-    let once = |nth: usize, id: &str| match id == "oslo" && hiccup.take() {
-        true => 3000,
-        false => about(100, nth),
-    };
+    let once = |nth: usize, id: &str| if id == "oslo" && hiccup.take() { 3000 } else { about(100, nth) };
     let share = share_in_time(&mut worlds, 200, "oslo", &once);
     assert!((25..=75).contains(&share), "{share} %");
 }
@@ -368,10 +365,7 @@ fn a_single_fast_answer_of_a_slow_deployment_draws_no_requests() {
     let slow = |nth: usize, id: &str| about(if id == "oslo" { 800 } else { 100 }, nth);
     share_in_time(&mut worlds, 200, "oslo", &slow);
     let lucky = std::cell::Cell::new(true);
-    let once = |nth: usize, id: &str| match id == "oslo" && lucky.take() {
-        true => 5,
-        false => slow(nth, id),
-    };
+    let once = |nth: usize, id: &str| if id == "oslo" && lucky.take() { 5 } else { slow(nth, id) };
     let share = share_in_time(&mut worlds, 600, "oslo", &once);
     assert!(share <= 1, "{share} %");
 }

@@ -9,6 +9,8 @@ mod unescape;
 use std::borrow::Cow;
 
 use memchr::memchr;
+#[cfg(test)]
+pub use object::count_read;
 pub use object::{Member, NotAnObject, Object, for_each_member};
 pub use object_text::ObjectText;
 

@@ -47,6 +47,8 @@ impl<'a> Object<'a> {
     /// # Errors
     /// [`NotAnObject`], also for bytes that are not UTF-8 and for more than 1000 members.
     pub fn parse(body: &'a [u8]) -> Result<Self, NotAnObject> {
+        #[cfg(test)]
+        count_read(body.len());
         if let Some(rest) = body.strip_prefix("\u{feff}".as_bytes()) {
             return Ok(Self { differs: true, ..Self::parse_unmarked(rest)? });
         }
@@ -90,6 +92,19 @@ impl<'a> Object<'a> {
     pub fn is_true(&self, key: &str) -> bool {
         self.get(key) == Some("true")
     }
+}
+
+/// Counts bytes of bodies that are read, for the tests of how much work a request is.
+#[cfg(test)]
+pub fn count_read(bytes: usize) -> usize {
+    use std::cell::Cell;
+    thread_local! {
+        static READ: Cell<usize> = const { Cell::new(0) };
+    }
+    READ.with(|read| {
+        read.set(read.get().saturating_add(bytes));
+        read.get()
+    })
 }
 
 /// Whether a text is UTF-16 or UTF-32, by its byte order mark or a zero beside its first character.

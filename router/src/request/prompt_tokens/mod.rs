@@ -14,6 +14,8 @@ use scanner::Scanner;
 
 /// Adds a prompt: valid JSON.
 pub fn add_prompt(count: &mut TokenCount, json: &str) {
+    #[cfg(test)]
+    crate::http::json::count_read(json.len());
     match token_ids(json) {
         Some(ids) => count.add_tokens(ids),
         None => {

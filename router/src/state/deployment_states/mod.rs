@@ -236,13 +236,12 @@ impl DeploymentStates {
         group.is_none_or(GroupLimits::has_one_member)
     }
 
-    /// What remains of the limits of a deployment's group, by this worker's copy; with a store the
-    /// copy is renewed before.
+    /// What remains of the limits of a deployment's group. `now` is called if it has limits.
     pub fn rate_limits(
         &mut self,
         index: usize,
-        now: Duration,
-        store: Option<&dyn Store>,
+        now: &dyn Fn() -> Duration,
+        store: &dyn Store,
     ) -> Option<RateLimits> {
         let group = self.entries.get(index)?.group;
         self.groups.get_mut(group)?.remaining(now, store)

@@ -11,6 +11,7 @@ use crate::http::json::{self, Object, fold_case, quoted};
 use crate::http::rewritten_body::{BodyWriter, RewrittenBody};
 use crate::http::route::ModelRoute;
 use crate::request::reserved_params::is_reserved;
+use crate::request::sent_members::SentMembers;
 
 /// Room is made at once for bodies of up to so many bytes.
 const SMALL: usize = 64 * 1024;
@@ -79,7 +80,7 @@ pub(super) struct Edits<'a> {
 
 impl<'a> Edits<'a> {
     pub(super) fn new(
-        object: &Object<'a>,
+        sent: &SentMembers<'a>,
         stream: bool,
         route: ModelRoute,
         deployment: &'a Deployment,
@@ -87,9 +88,9 @@ impl<'a> Edits<'a> {
         stream_options: Option<String>,
     ) -> Self {
         const EFFORT: &str = "reasoning_effort";
+        let SentMembers { body: object, extra } = sent;
         let default = |key| deployment.defaults.iter().find(|own| own.key == key).map(|own| &*own.json);
         let effort = object.present(EFFORT).or_else(|| default(EFFORT));
-        let extra = object.present("extra_body").and_then(|value| Object::parse(value.as_bytes()).ok());
         let mut edits = Self {
             route,
             stores: route.suffix == "/chat/completions" && metadata::is_stored(object, deployment),

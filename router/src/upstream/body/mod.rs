@@ -26,10 +26,10 @@ pub fn rewritten(
     injects_usage: bool,
 ) -> Option<RewrittenBody> {
     match &parsed.payload {
-        Payload::Json(object) => {
+        Payload::Json(sent) => {
             let options = injects_usage.then(|| stream_options::with_usage(parsed, deployment));
-            let edits = json_body::Edits::new(object, parsed.stream, route, deployment, model, options);
-            json_body::rewritten(client, object, &edits, model)
+            let edits = json_body::Edits::new(sent, parsed.stream, route, deployment, model, options);
+            json_body::rewritten(client, &sent.body, &edits, model)
         }
         Payload::Form(form) => Some(form_body::rewritten(form, parsed.stream, route, deployment, model)),
     }

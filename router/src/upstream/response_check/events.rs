@@ -135,9 +135,10 @@ impl<'a> Event<'a> {
                 ObjectScan::Neither => names_a_status(data),
                 _ => false,
             };
-        Some(match is_failed {
-            true => CheckResult::Failed(FalseSuccess::from_json(response.wire(), data)),
-            false => GENUINE,
+        Some(if is_failed {
+            CheckResult::Failed(FalseSuccess::from_json(response.wire(), data))
+        } else {
+            GENUINE
         })
     }
 }

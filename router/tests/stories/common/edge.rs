@@ -91,7 +91,7 @@ impl World {
         let Sending { headers, body: rewritten, attempt } = sending;
         let sent = rewritten.map_or_else(|| body.to_vec(), |rewritten| rewritten.joined(body));
         response.sent = Some(Sent { headers, body: String::from_utf8_lossy(&sent).into_owned() });
-        let headers = self.router.response_headers(&attempt);
+        let headers = self.router.response_headers(&attempt, &|| self.now, &*self.store);
         response.headers = headers.map(|(name, value)| (name.to_owned(), value.into_owned())).collect();
         let id = self.id(&attempt);
         response.called.push(id.clone());

@@ -3,6 +3,7 @@
 //! internal listener, where the filter decides every later attempt.
 
 use std::cell::RefCell;
+use std::time::Duration;
 
 use llm_balancer_config::names;
 use llm_balancer_router::stream::{Arrived, Event, Selected};
@@ -25,6 +26,16 @@ thread_local! {
     static STORE: RefCell<ByStream<ClientRequest>> = RefCell::default();
 }
 
+/// Whether what one more client sent may be kept.
+pub(super) fn may_keep() -> bool {
+    STORE.with_borrow(ByStream::has_room)
+}
+
+/// Drops what no request comes back for.
+pub(crate) fn drop_old(uptime: Duration) {
+    STORE.with_borrow_mut(|store| store.drop_old(uptime));
+}
+
 /// Drops what a client sent that has left before its request was sent again.
 pub(super) fn forget(stream: &str) {
     STORE.with_borrow_mut(|store| store.take(stream));
@@ -34,9 +45,11 @@ impl Stream {
     /// Keeps what the client sent for the stream that takes the place of this one.
     pub(super) fn keep_client_request(&mut self) {
         let Some((cluster, body)) = self.later_attempts().zip(self.original.take()) else { return };
-        let client = ClientRequest { headers: self.headers_for(&cluster), body };
+        let headers = self.headers_for(&cluster);
+        let bytes = headers.size();
+        let client = ClientRequest { headers, body };
         hostcalls::set_property(names::NEXT_ATTEMPT, self.stream_id());
-        STORE.with_borrow_mut(|store| store.put(self.stream_id(), client));
+        STORE.with_borrow_mut(|store| store.put(self.stream_id(), client, bytes));
     }
 
     /// Whether Envoy runs a request through the edge again. `complete` means that no body follows.

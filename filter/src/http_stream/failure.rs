@@ -63,9 +63,12 @@ impl Stream {
 
     /// Asks the router what to do about the failed attempt.
     pub(super) fn settle(&mut self) -> Action {
-        let (Some(attempt), Some((failure, error))) = (self.attempt.take(), self.failed.take()) else {
+        let (Some(mut attempt), Some((failure, error))) = (self.attempt.take(), self.failed.take()) else {
             return self.step(Event::StateMissing);
         };
+        if !self.may_be_sent_again() {
+            attempt.retry_state.edge_attempts = u32::MAX;
+        }
         let response = || error.clone().unwrap_or_else(error_response);
         let verdict = self
             .filter
@@ -75,6 +78,11 @@ impl Stream {
         self.filter.redis.wake_up(&self.filter.decider);
         let settled = self.keep(verdict);
         self.step(Event::Settled(settled))
+    }
+
+    /// Whether there is room for what is kept of a request until its next attempt.
+    fn may_be_sent_again(&self) -> bool {
+        retry_store::has_room() && (!self.is_on_edge() || again::may_keep())
     }
 
     fn keep(&mut self, verdict: Verdict) -> Settled {

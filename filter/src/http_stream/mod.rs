@@ -1,7 +1,7 @@
 //! One attempt of one request. Each callback gathers its event, [`next`] says what it changes, and
 //! the effects are performed here, in the order of the wire.
 
-mod again;
+pub(crate) mod again;
 mod failure;
 mod kept_body;
 mod request;

@@ -192,7 +192,8 @@ struct Counts {
 impl Counts {
     fn of(usage: &str) -> Option<Self> {
         let members = json::members(usage.as_bytes()).filter(|members| members.len() <= MOST_MEMBERS)?;
-        let of = |name: &str| json::last(&members, name).and_then(number).filter(|count| *count <= MOST_TOKENS);
+        let of =
+            |name: &str| json::last(&members, name).and_then(number).filter(|count| *count <= MOST_TOKENS);
         let (prompt, completion, total) = (
             of("prompt_tokens").or(of("input_tokens")),
             of("completion_tokens").or(of("output_tokens")),

@@ -75,9 +75,10 @@ impl Stream {
     /// Makes the request the client's again.
     pub(super) fn restore(&mut self) -> Action {
         let Some(original) = self.original.take() else { return self.step(Event::StateMissing) };
-        let sent = match self.is_back_without_body {
-            true => Vec::new(),
-            false => hostcalls::buffer(BufferType::HttpRequestBody),
+        let sent = if self.is_back_without_body {
+            Vec::new()
+        } else {
+            hostcalls::buffer(BufferType::HttpRequestBody)
         };
         let restored = original.original().pieces(&sent).is_some_and(|pieces| {
             hostcalls::set_headers(MapType::HttpRequestHeaders, &self.request_headers)
@@ -105,10 +106,10 @@ impl Stream {
 
     /// A request without a body stays without one.
     fn restore_body(&self, pieces: Vec<&[u8]>) -> hostcalls::Result<()> {
-        match self.is_back_without_body {
-            true => Ok(()),
-            false => hostcalls::set_buffer_pieces(BufferType::HttpRequestBody, pieces.into_iter()),
+        if self.is_back_without_body {
+            return Ok(());
         }
+        hostcalls::set_buffer_pieces(BufferType::HttpRequestBody, pieces.into_iter())
     }
 
     /// The cluster of later attempts: the one of the configuration that the request began with.

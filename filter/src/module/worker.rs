@@ -19,7 +19,7 @@ use super::abi::{
 };
 use super::clock::Alarm;
 use super::config;
-use super::deferred::{Deferred, LocalReply, perform};
+use super::deferred::{Deferred, perform};
 use super::hold::HeldStream;
 use super::queue::Queue;
 use super::redis_call;
@@ -28,7 +28,6 @@ use super::stream::{FilteredStream, ModuleStream};
 use super::workers;
 use crate::filter::Filter;
 use crate::hostcalls::{self, Action};
-use crate::http_stream::HttpStream;
 use crate::metrics;
 
 /// What host calls act on.
@@ -181,21 +180,16 @@ fn in_filtered<T>(number: u32, filtered: &FilteredStream, part: impl FnOnce() ->
     let result = run(as_current(filtered, number), part);
     if result.is_none() {
         filtered.is_broken.set(true);
-        worker().deferred.push((number, Deferred::Reply(Box::new(LocalReply::internal_error()))));
+        worker().deferred.push((number, Deferred::Reply(Box::new(filtered.fault()))));
     }
     result
 }
 
-/// The end of a stream, which Envoy is about to destroy: nothing is sent any more. One that a panic has
-/// ended is settled, if it was admitted.
+/// The end of a stream, which Envoy is about to destroy: nothing is sent any more.
 pub(super) fn complete(number: u32) {
     if let Some(ModuleStream::Filtered(filtered)) = find(number) {
-        let end = match filtered.is_broken.get() {
-            true => HttpStream::abandon,
-            false => HttpStream::end,
-        };
         let deferred = worker().deferred.end();
-        run(as_current(&filtered, number), || end(&filtered.stream));
+        run(as_current(&filtered, number), || filtered.end());
         filtered.is_over.set(true);
         perform_deferred(deferred);
         post_wake_ups(None);
@@ -279,7 +273,7 @@ pub(super) fn remove(number: u32) {
     };
     in_root(root, move || {
         if let Some(ModuleStream::Filtered(filtered)) = &removed {
-            filtered.stream.end();
+            filtered.end();
         }
     });
 }

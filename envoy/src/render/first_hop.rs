@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::attempts;
 use super::dynamic_module;
-use super::local_replies::{body_format, body_of, in_own_words};
+use super::local_replies::{body_format, body_of, in_own_words, selected};
 use super::message::{
     Headers, early_header_mutation, header_mutation, http_connection_manager, listener_address, overwrite,
     router, typed, upstream_codec, wasm_filter, wasm_vm, with,
@@ -142,17 +142,6 @@ fn passing_by(expression: &str, envoys: u16, status: u16) -> Value {
         "status_code": status,
         "body_format_override": body_of(envoys),
     })
-}
-
-/// Selects local replies by an expression of CEL.
-fn selected(expression: &str) -> Value {
-    json!({"extension_filter": {
-        "name": "envoy.access_loggers.extension_filters.cel",
-        "typed_config": typed(
-            "envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter",
-            json!({"expression": expression}),
-        ),
-    }})
 }
 
 /// The route of a first attempt. Envoy keeps the body for the second pass only where a route could

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::message::with;
+use super::message::{typed, with};
 
 /// Statuses of the edge and their messages. The status is the error's code too.
 const MESSAGES: &[(u16, &str)] = &[
@@ -18,7 +18,7 @@ const MESSAGES: &[(u16, &str)] = &[
     (504, "No answer arrived in time."),
 ];
 
-/// Envoy's status for an upgrade that is not allowed, and for nothing else here.
+/// Envoy's status for an upgrade that is not allowed, and for what [`https_without_tls`] selects.
 const UPGRADE: u16 = 403;
 /// Sent instead: clients take 403 for a bad key. RFC 9110 wants the header `upgrade` too, which
 /// Envoy removes from every answer.
@@ -31,8 +31,29 @@ pub(super) fn local_replies(first: &[Value]) -> Value {
         with(mapper, "status_code", (*status == UPGRADE).then(|| UPGRADE_REQUIRED.into()))
     });
     // All others with Envoy's message, plain text without quotes.
-    let mappers: Vec<_> = first.iter().cloned().chain(own_words).chain([mapper("GE", 500)]).collect();
+    let first = first.iter().cloned().chain([https_without_tls()]);
+    let mappers: Vec<_> = first.chain(own_words).chain([mapper("GE", 500)]).collect();
     json!({"mappers": mappers, "body_format": body_format(INVALID)})
+}
+
+/// Of a client that takes the port for a forward proxy, `GET https://..`: Envoy's 403.
+fn https_without_tls() -> Value {
+    json!({
+        "filter": selected("response.code_details == 'http1.https_url_on_plaintext_connection'"),
+        "status_code": 400,
+        "body": {"inline_string": "This port has no TLS: send an http:// URL, or a path."},
+    })
+}
+
+/// Selects local replies by an expression of CEL.
+pub(super) fn selected(expression: &str) -> Value {
+    json!({"extension_filter": {
+        "name": "envoy.access_loggers.extension_filters.cel",
+        "typed_config": typed(
+            "envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter",
+            json!({"expression": expression}),
+        ),
+    }})
 }
 
 /// The words for one status, where a mapper that takes precedence would have others.

@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use llm_balancer_config::waits::LONGEST_RETRY_WAIT;
+
 use crate::hostcalls;
 
 /// Bytes from which on nothing more is kept in a VM, and a request that fails is not sent again. The
@@ -10,9 +12,8 @@ use crate::hostcalls;
 const MOST: usize = 64 * 1024 * 1024;
 /// What an entry takes beside its content, about.
 const OVERHEAD: usize = 256;
-/// How long an entry is kept: a request waits for a minute at most, and what is older is of one that
-/// has ended.
-const MAX_AGE: Duration = Duration::from_secs(120);
+/// How long an entry is kept: what is older is of a request that has ended.
+const MAX_AGE: Duration = LONGEST_RETRY_WAIT.saturating_add(Duration::from_secs(60));
 
 /// A map that cannot grow without end.
 pub(crate) struct ByStream<T> {
@@ -102,7 +103,7 @@ mod tests {
     fn what_no_request_comes_back_for_is_dropped() {
         let mut waiting = ByStream::default();
         waiting.put("gone", 1, MOST);
-        waiting.drop_old(hostcalls::uptime().saturating_add(Duration::from_secs(61)));
+        waiting.drop_old(hostcalls::uptime().saturating_add(LONGEST_RETRY_WAIT));
         assert_eq!(waiting.get("gone"), Some(&1), "it may still wait");
         waiting.drop_old(hostcalls::uptime().saturating_add(MAX_AGE).saturating_add(Duration::from_secs(1)));
         assert_eq!(waiting.get("gone"), None);

@@ -17,7 +17,7 @@ use super::abi::{
     envoy_dynamic_module_callback_http_filter_scheduler_delete,
     envoy_dynamic_module_callback_http_filter_scheduler_new,
 };
-use super::clock::Alarm;
+use super::clock::NextTick;
 use super::config;
 use super::deferred::{Deferred, perform};
 use super::hold::HeldStream;
@@ -57,7 +57,7 @@ struct Worker {
     deferred: Queue<(u32, Deferred)>,
     /// Configurations that want to be called.
     woken: RefCell<Vec<u32>>,
-    alarm: Alarm,
+    next_tick: NextTick,
     inbox: Arc<redis_call::Inbox>,
 }
 
@@ -71,7 +71,7 @@ thread_local! {
         last_stream: Cell::new(0),
         deferred: Queue::default(),
         woken: RefCell::default(),
-        alarm: Alarm::new(),
+        next_tick: NextTick::new(),
         inbox: Arc::default(),
     }));
 }
@@ -104,7 +104,7 @@ pub(crate) fn set_tick_period(period: Duration) {
     let due = hostcalls::uptime().saturating_add(period);
     root.set_period(period, due);
     if !period.is_zero() {
-        worker().alarm.not_later_than(due);
+        worker().next_tick.not_later_than(due);
     }
 }
 
@@ -302,7 +302,7 @@ pub(super) fn on_wake_up() {
             in_root(root.config.number, || filter.on_tick());
         }
     }
-    worker().alarm.set(roots.iter().filter_map(|root| root.due()).min());
+    worker().next_tick.set(roots.iter().filter_map(|root| root.due()).min());
     run(NOTHING, move || drop(roots));
 }
 

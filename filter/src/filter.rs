@@ -7,13 +7,14 @@ use llm_balancer_config::{Config, Severity, names, read_bytes};
 use llm_balancer_router::{Change, Membership, series};
 
 use crate::decider::Decider;
+use crate::http_stream::again;
 use crate::redis::Redis;
 use crate::role::Role;
 use crate::shared_data::SharedData;
 use crate::shared_router::{Kind, SharedRouter};
 use crate::stream_handle::StreamHandle;
 use crate::timers;
-use crate::{hostcalls, metrics};
+use crate::{hostcalls, metrics, retry_store};
 
 /// What the streams of one configuration on one worker share.
 pub(crate) struct Filter {
@@ -94,6 +95,8 @@ impl Filter {
         let is_heartbeat = self.decider.timers.is_heartbeat(uptime);
         if is_heartbeat {
             self.decider.router.on_heartbeat(uptime);
+            retry_store::drop_old(uptime);
+            again::drop_old(uptime);
             if self.role.is_edge() && self.is_replaced() {
                 metrics::flush(&series(names::REPLACED_SECONDS, &[]), Change::Add(1));
             }

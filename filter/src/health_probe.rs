@@ -1,15 +1,11 @@
 //! `GET /health`: one call to each deployment, and one answer when all of them are back.
 
-use std::time::Duration;
-
 use llm_balancer_config::Config;
+use llm_balancer_config::waits::PROBE_TIMEOUT;
 use llm_balancer_router::Reply;
 use llm_balancer_router::health::{self, ProbeResult, ToProbe};
 
 use crate::hostcalls;
-
-/// Counts a deployment as silent that has not answered by then.
-const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The header that Envoy adds to a deployment's answer, and not to its own, which it gives where
 /// there was none.
@@ -40,7 +36,7 @@ impl HealthProbe {
         self.probes.retain_mut(|probe| {
             let Some(deployment) = config.deployments.get(probe.deployment) else { return false };
             let headers = health::probe_headers(deployment);
-            match hostcalls::call(&deployment.cluster, headers.iter().collect(), TIMEOUT) {
+            match hostcalls::call(&deployment.cluster, headers.iter().collect(), PROBE_TIMEOUT) {
                 Ok(token) => probe.token = Some(token),
                 Err(_) => probe.result = Some(ProbeResult::NoResponse),
             }

@@ -2,8 +2,8 @@
 //!
 //! All attempts of a request run on one worker, and so in one VM. A failed attempt stores the
 //! request's state here, and the next attempt takes it: after a back-off of a millisecond, or after
-//! a wait. During an attempt its stream owns the state. A dropped request starts anew, with the
-//! retries that it has left.
+//! a wait. During an attempt its stream owns the state. Where there is no room for one, its request
+//! is not sent again, or starts anew, with the retries that it has left, if Envoy sends it by itself.
 //!
 //! If the client leaves between two attempts, the first stream of the request that learns of it
 //! takes the state: the edge's, or the one that waits. If it leaves during an attempt, the edge's
@@ -11,6 +11,7 @@
 //! learns of it. With two hops there may be neither, and the state remains.
 
 use std::cell::RefCell;
+use std::time::Duration;
 
 use llm_balancer_router::RetryState;
 
@@ -30,15 +31,26 @@ thread_local! {
     static STORE: RefCell<ByStream<Kept>> = RefCell::default();
 }
 
+/// Whether the state of one more request may be kept. Without room a failed request is not sent again.
+pub(crate) fn has_room() -> bool {
+    STORE.with_borrow(ByStream::has_room)
+}
+
+/// Drops the states that no request comes back for.
+pub(crate) fn drop_old(uptime: Duration) {
+    STORE.with_borrow_mut(|store| store.drop_old(uptime));
+}
+
 /// Stores the state of a request until its next attempt. `stream` is the edge's stream id. Returns
 /// it if there will be none, because the client has left; its line is then written.
 pub(crate) fn put(stream: &str, state: RetryState) -> Option<RetryState> {
     STORE.with_borrow_mut(|store| {
         if matches!(store.get(stream), Some(Kept::Left)) {
-            store.put(stream, Kept::Logged);
+            store.put(stream, Kept::Logged, 0);
             return Some(state);
         }
-        store.put(stream, Kept::State(Box::new(state)));
+        let bytes = state.bytes();
+        store.put(stream, Kept::State(Box::new(state)), bytes);
         None
     })
 }
@@ -63,14 +75,14 @@ pub(crate) fn end(stream: &str, is_on_edge: bool) -> Option<RetryState> {
     STORE.with_borrow_mut(|store| match store.take(stream) {
         // The stream of an attempt has the state.
         None | Some(Kept::Left) if is_on_edge => {
-            store.put(stream, Kept::Left);
+            store.put(stream, Kept::Left, 0);
             None
         }
         None | Some(Kept::Left) => Some(RetryState::default()),
         Some(Kept::Logged) => None,
         Some(Kept::State(state)) => {
             if is_on_edge {
-                store.put(stream, Kept::Logged);
+                store.put(stream, Kept::Logged, 0);
             }
             Some(*state)
         }

@@ -17,4 +17,4 @@ mod slots;
 #[cfg(target_family = "wasm")]
 mod abi;
 
-pub use rule::{Decision, FILLER, decide, has_time, is_filler, is_success};
+pub use rule::{Decision, ERROR_BODY, FILLER, decide, has_time, is_filler, is_success};

@@ -1,7 +1,7 @@
 //! Which responses are held.
 
 /// Bytes of an error body that are held at most; the edge's filter reads no more of it.
-const ERROR_BODY: usize = 64 * 1024;
+pub const ERROR_BODY: usize = 64 * 1024;
 
 /// Bytes of filler in front of an answer that are held. Providers send empty lines (DeepSeek) or
 /// comments (OpenRouter) while a request waits for its turn, and what breaks off behind them has to be

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use llm_balancer_integration::{Answer, Balancer, Client, Launch, Provider, eventually, item};
+use serde_json::Value;
 
 fn configuration(provider: &Provider) -> String {
     format!("model_list:\n{}", item("g", "a", ", max_parallel_requests: 2"))
@@ -48,6 +49,13 @@ async fn a_hook_that_panics_ends_its_request_and_no_other() {
         stats.iter().filter(|(name, _)| name.contains("llm_balancer_in_flight")).map(|(_, n)| *n).sum::<u64>()
     };
     assert!(eventually(async || in_flight().await == 0).await, "nothing is counted for ever");
+    assert_eq!(faults(&balancer), 3, "{:?}", balancer.access_log());
+}
+
+/// Lines of requests that a fault of the filter has ended.
+fn faults(balancer: &Balancer) -> usize {
+    let is_fault = |line: &&Value| line["outcome"] == "server_error" && line["status"] == 500;
+    balancer.access_log().iter().filter(is_fault).count()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -62,6 +70,7 @@ async fn a_request_whose_response_panics_gives_its_slot_back() {
     assert_eq!(client.chat("g").await.status, 200, "{}", balancer.log());
     let settled = || balancer.access_log().len() == 5;
     assert!(eventually(async || settled()).await, "each has a line: {}", balancer.log());
+    assert_eq!(faults(&balancer), 4, "{:?}", balancer.access_log());
 }
 
 #[tokio::test(flavor = "multi_thread")]

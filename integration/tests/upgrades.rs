@@ -36,6 +36,16 @@ async fn a_websocket_is_refused_at_once_whatever_length_and_other_protocols_it_n
     }
 }
 
+#[tokio::test]
+async fn a_url_with_https_is_refused_in_words_about_tls() {
+    let world = World::group(&["paris"], "").await;
+    let request = b"GET https://balancer/v1/models HTTP/1.1\r\nhost: balancer\r\n\r\n";
+    let answer = raw::request(world.balancer.port, request).await;
+    assert_eq!(raw::status(&answer), 400, "{answer}");
+    let error = &raw::json(&answer)["error"];
+    assert!(error["message"].as_str().unwrap().contains("TLS"), "{error}");
+}
+
 /// Java's client and curl offer HTTP/2 with every plain request, and Apache's HttpClient TLS.
 #[tokio::test]
 async fn an_offer_of_another_protocol_is_no_request_for_an_upgrade() {

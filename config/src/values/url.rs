@@ -68,7 +68,7 @@ pub(crate) fn is_loopback(host: &str) -> bool {
 }
 
 /// The host as a URL writes it: an IPv6 address in brackets.
-pub(crate) fn bracketed(host: &str) -> String {
+pub fn bracketed(host: &str) -> String {
     if host.contains(':') { format!("[{host}]") } else { host.to_owned() }
 }
 

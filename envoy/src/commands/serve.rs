@@ -41,7 +41,7 @@ pub(super) fn serve(args: &ServeArgs) -> Result<ExitCode, Failure> {
     let runtime = runtime_choice::choose(args.runtime, &envoy, &folder)?;
     let options = options(args, runtime, config, &folder)?;
     write_bootstrap(config, &options, &folder)?;
-    let admin = Admin::new(options.admin_port, runtime, events.stopping.clone());
+    let admin = Admin::new(options.admin_port, runtime, events.stop.clone());
     let xds = FileXds::new(admin, folder.path(), options.hops);
     let first = Resources::new(Revision::FIRST, config, &served.parsed, &options).map_err(Failure::Io)?;
     let revisions = Revisions::first(xds, first).map_err(Failure::Io)?;

@@ -10,7 +10,7 @@
 use std::collections::BTreeMap;
 
 use data_encoding::BASE64;
-use llm_balancer_config::{Config, Deployment, Endpoint, Proxy, Scheme, Secret, Tls, names};
+use llm_balancer_config::{Config, Deployment, Endpoint, Proxy, Scheme, Secret, Tls, bracketed, names};
 use serde_json::{Value, json};
 
 use super::first_hop;
@@ -192,7 +192,7 @@ fn at_proxy(name: &str, proxy: &Proxy, protocol: Value, system_cas: &str) -> Val
 /// `api.openai.com:443`, `[::1]:8443`
 fn target(endpoint: &Endpoint) -> String {
     let Endpoint { host, port, .. } = endpoint;
-    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+    format!("{}:{port}", bracketed(host))
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ const MESSAGES: &[(u16, &str)] = &[
     (504, "No answer arrived in time."),
 ];
 
-/// Envoy's status for an upgrade that is not allowed, and for nothing else here.
+/// Envoy's status for an upgrade that is not allowed, and for what [`https_without_tls`] selects.
 const UPGRADE: u16 = 403;
 /// Sent instead: clients take 403 for a bad key. RFC 9110 wants the header `upgrade` too, which
 /// Envoy removes from every answer.
@@ -35,10 +35,19 @@ pub(super) fn local_replies(first: &[Value]) -> Value {
         "filter": selected("response.code_details == 'direct_response'"),
         "body_format_override": body_format("internal_server_error"),
     });
-    let first = first.iter().cloned().chain([direct]);
+    let first = first.iter().cloned().chain([direct, https_without_tls()]);
     // All others with Envoy's message, plain text without quotes.
     let mappers: Vec<_> = first.chain(own_words).chain([mapper("GE", 500)]).collect();
     json!({"mappers": mappers, "body_format": body_format(INVALID)})
+}
+
+/// Of a client that takes the port for a forward proxy, `GET https://..`: Envoy's 403.
+fn https_without_tls() -> Value {
+    json!({
+        "filter": selected("response.code_details == 'http1.https_url_on_plaintext_connection'"),
+        "status_code": 400,
+        "body": {"inline_string": "This port has no TLS: send an http:// URL, or a path."},
+    })
 }
 
 /// Selects local replies by an expression of CEL.

@@ -15,7 +15,7 @@ const LIMITS: [&str; 2] = [names::TIMEOUT, names::FIRST_BYTE_TIMEOUT];
 /// `retry-after`, and a second.
 const STEPS: [(u64, u64); 3] = [(60_000, 75), (6_000_000, 6_015), (i64::MAX as u64, 0)];
 /// Seconds, for a request that has no limit yet: the filter waits for its body, for a lease, or for
-/// probes of 5 s.
+/// probes.
 const WITHOUT_LIMIT: u64 = 75;
 
 /// A route to a deployment, once for each limit. It has a `match` without headers.
@@ -37,13 +37,16 @@ fn with_idle_timeout(route: &Value, seconds: u64) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use llm_balancer_config::waits::{LONGEST_RETRY_WAIT, PROBE_TIMEOUT};
+
     use super::*;
 
     #[test]
     fn an_idle_timeout_is_longer_than_what_the_filter_waits_for() {
-        const LONGEST_WAIT: u64 = 61;
+        let longest_wait = LONGEST_RETRY_WAIT.as_secs();
         for (limit, idle) in STEPS.iter().filter(|(_, idle)| *idle > 0) {
-            assert!(*idle > limit / 1000 + 5 && *idle > LONGEST_WAIT + 5, "{limit} ms, {idle} s");
+            assert!(*idle > limit / 1000 + 5 && *idle > longest_wait + 5, "{limit} ms, {idle} s");
         }
+        assert!(WITHOUT_LIMIT > longest_wait + 5 && WITHOUT_LIMIT > PROBE_TIMEOUT.as_secs() + 5);
     }
 }

@@ -1,21 +1,23 @@
 //! Envoy's admin port: its statistics, and the few commands that `serve` sends.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::io::ErrorKind;
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 use ureq::Agent;
 
+use super::events::StopRequest;
 use crate::render::{Runtime, admin_paths};
 use crate::support::http_client::agent;
 
-/// Envoy's main thread answers, which ten thousand new clusters keep busy for seconds.
-const TIMEOUT: Duration = Duration::from_secs(10);
+/// Envoy's main thread answers, which ten thousand new clusters keep busy for seconds. Who asks asks
+/// again: a stop signal has to wait for the answer.
+const TIMEOUT: Duration = Duration::from_secs(1);
 /// The same from the first stop signal on, when each wait takes time of the requests in flight.
-const STOPPING_TIMEOUT: Duration = Duration::from_secs(1);
+const STOPPING_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// A kind of Envoy's statistics.
 #[derive(Clone, Copy, Debug)]
@@ -42,26 +44,31 @@ impl StatKind {
 #[derive(Debug)]
 pub(crate) struct Admin {
     agent: Agent,
-    origin: String,
+    address: SocketAddr,
     /// Names the filter's metrics.
     runtime: Runtime,
-    /// Set by the first stop signal.
-    stopping: Arc<AtomicBool>,
+    pub(super) stop: StopRequest,
 }
 
 impl Admin {
     /// On this port of loopback.
-    pub(crate) fn new(port: u16, runtime: Runtime, stopping: Arc<AtomicBool>) -> Self {
-        Self { agent: agent(TIMEOUT), origin: format!("http://127.0.0.1:{port}"), runtime, stopping }
+    pub(crate) fn new(port: u16, runtime: Runtime, stop: StopRequest) -> Self {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        Self { agent: agent(TIMEOUT), address, runtime, stop }
     }
 
-    /// Whether this process ends.
-    pub(super) fn is_stopping(&self) -> bool {
-        self.stopping.load(Ordering::Relaxed)
-    }
-
+    /// `None` if there is no time to ask.
     fn timeout(&self) -> Option<Duration> {
-        Some(if self.is_stopping() { STOPPING_TIMEOUT } else { TIMEOUT })
+        if self.stop.is_at_once() {
+            return None;
+        }
+        Some(if self.stop.is_requested() { STOPPING_TIMEOUT } else { TIMEOUT })
+    }
+
+    /// Whether nothing listens on the port any more: Envoy has ended.
+    pub(super) fn is_gone(&self) -> bool {
+        TcpStream::connect_timeout(&self.address, TIMEOUT)
+            .is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused)
     }
 
     /// Whether Envoy has initialized its listeners.
@@ -82,10 +89,10 @@ impl Admin {
         Some(text.lines().filter_map(pair).collect())
     }
 
-    /// One counter or gauge, by its whole name.
+    /// One counter or gauge, by its whole name; 0 before it is first counted.
     pub(super) fn number(&self, kind: StatKind, name: &str) -> Option<u64> {
         let pattern = format!("^{}$", name.replace('.', "\\."));
-        self.stats(kind, &pattern)?.get(name)?.parse().ok()
+        self.stats(kind, &pattern)?.get(name).map_or(Some(0), |number| number.parse().ok())
     }
 
     /// One of the filter's counters without labels.
@@ -104,13 +111,15 @@ impl Admin {
 
     /// Sends a command. Returns whether Envoy has answered.
     pub(super) fn post(&self, path: &str) -> bool {
-        let request = self.agent.post(format!("{}{path}", self.origin));
-        request.config().timeout_global(self.timeout()).build().send_empty().is_ok()
+        let Some(timeout) = self.timeout() else { return false };
+        let request = self.agent.post(format!("http://{}{path}", self.address));
+        request.config().timeout_global(Some(timeout)).build().send_empty().is_ok()
     }
 
     fn get(&self, path: &str) -> Option<String> {
-        let request = self.agent.get(format!("{}{path}", self.origin));
-        let mut response = request.config().timeout_global(self.timeout()).build().call().ok()?;
+        let timeout = self.timeout()?;
+        let request = self.agent.get(format!("http://{}{path}", self.address));
+        let mut response = request.config().timeout_global(Some(timeout)).build().call().ok()?;
         if !response.status().is_success() {
             return None;
         }

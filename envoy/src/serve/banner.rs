@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt::Write;
 use std::path::Path;
 
-use llm_balancer_config::Config;
+use llm_balancer_config::{Config, bracketed};
 
 use crate::render::Options;
 use crate::support::colors::{BOLD, GREEN, YELLOW};
@@ -48,7 +48,7 @@ fn text(config: &Config, options: &Options, file: &Path, warnings: usize) -> Str
         let _ = writeln!(text, "{line}");
     }
     if let Some(redis) = &config.redis {
-        let host = if redis.host.contains(':') { format!("[{}]", redis.host) } else { redis.host.clone() };
+        let host = bracketed(&redis.host);
         let _ = writeln!(text, "limits are shared through Redis at {host}:{}", redis.port);
     }
     if warnings > 0 {

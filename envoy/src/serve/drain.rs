@@ -12,12 +12,12 @@ use crate::render::admin_paths;
 use crate::support::listing::counted;
 use crate::support::messages::message;
 
-/// Between two looks at the requests in flight.
+/// Between two polls of the requests in flight.
 const POLL: Duration = Duration::from_millis(50);
 /// Polls in a row that must see no request in flight.
 const IDLE_POLLS: u32 = 2;
 /// How long Envoy may take to exit after SIGINT, before SIGKILL.
-const EXIT_TIMEOUT: Duration = Duration::from_secs(3);
+const EXIT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How far a drain is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,10 +58,11 @@ impl Stage {
     }
 }
 
-/// Waits until no request is in flight, until the drain timeout, or until the next signal. Returns
-/// whether Envoy can still deregister from Redis.
+/// Waits until no request is in flight, until the drain timeout, or until the next signal. The time
+/// counts from the first signal, which may have waited for the end of a reload. Returns whether Envoy
+/// can still deregister from Redis.
 pub(super) fn drain(child: &mut Child, admin: &Admin, events: &Events, args: &ServeArgs) -> io::Result<bool> {
-    let began = now();
+    let began = events.stop.since();
     let delay = Duration::from_secs(args.drain_delay.into());
     let limit = Duration::from_secs(args.drain_timeout.into());
     let seconds = limit.as_secs();
@@ -134,8 +135,6 @@ pub(super) fn now() -> Instant {
 mod tests {
     use std::net::TcpListener;
     use std::process::Command;
-    use std::sync::Arc;
-    use std::sync::atomic::AtomicBool;
 
     use clap::Parser;
 
@@ -183,17 +182,54 @@ mod tests {
 
     #[test]
     fn an_envoy_that_does_not_answer_hardly_extends_the_drain() {
+        let (admin, events, _mute) = mute();
+        events.stop.record(Event::Stop);
+        let took = drained(&admin, &events, "1");
+        // Generous: a question that waits for ten seconds takes longer.
+        assert!(took < Duration::from_secs(9), "{took:?}");
+    }
+
+    #[test]
+    fn a_drain_counts_from_the_signal_though_something_else_went_on_until_now() {
+        let (admin, events, _mute) = mute();
+        events.stop.record(Event::Stop);
+        std::thread::sleep(Duration::from_millis(1500));
+        let took = drained(&admin, &events, "1");
+        assert!(took < Duration::from_secs(1), "the time was over before: {took:?}");
+    }
+
+    #[test]
+    fn after_a_second_signal_no_question_is_asked() {
+        let (admin, events, _mute) = mute();
+        events.stop.record(Event::Stop);
+        events.stop.record(Event::Stop);
+        let began = now();
+        for _ in 0..20 {
+            assert_eq!(in_flight(&admin), None);
+        }
+        assert!(began.elapsed() < STOPPING, "{:?}", began.elapsed());
+    }
+
+    /// Twenty questions that are asked take longer.
+    const STOPPING: Duration = Duration::from_secs(5);
+
+    /// An Envoy that does not answer, and the signals of this process.
+    fn mute() -> (Admin, Events, TcpListener) {
         let mute = TcpListener::bind("127.0.0.1:0").unwrap();
+        let events = Events::none();
         let port = mute.local_addr().unwrap().port();
-        let admin = Admin::new(port, Runtime::Wasm, Arc::new(AtomicBool::new(true)));
-        let cli = Cli::try_parse_from(["llm-balancer", "--config", "x.yaml", "--drain-timeout", "1"]);
+        (Admin::new(port, Runtime::Wasm, events.stop.clone()), events, mute)
+    }
+
+    /// How long a drain took with this timeout in seconds. It ends though Envoy does not answer.
+    fn drained(admin: &Admin, events: &Events, timeout: &str) -> Duration {
+        let cli = Cli::try_parse_from(["llm-balancer", "--config", "x.yaml", "--drain-timeout", timeout]);
         let mut child = envoy_process::spawn(sleeping()).unwrap();
         let began = now();
-        let can_deregister = drain(&mut child, &admin, &Events::none(), &cli.unwrap().serve.unwrap());
-        assert!(!can_deregister.unwrap());
-        // Generous: a question that waits for ten seconds takes longer.
-        assert!(began.elapsed() < Duration::from_secs(9), "{:?}", began.elapsed());
+        assert!(!drain(&mut child, admin, events, &cli.unwrap().serve.unwrap()).unwrap());
+        let took = began.elapsed();
         assert_eq!(stop(&mut child).unwrap(), Exit::Stopped);
+        took
     }
 
     fn sleeping() -> Command {

@@ -1,13 +1,15 @@
 //! What wakes the supervisor: signals, and the end of Envoy.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver};
-use std::time::Duration;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 use std::{io, thread};
 
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook::iterator::Signals;
+
+use super::drain;
 
 /// One signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,12 +24,47 @@ pub(super) enum Event {
     Child,
 }
 
+/// Whether signals ask this process to stop, known at once, whatever it waits for. All clones are one.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct StopRequest(Arc<StopSignals>);
+
+#[derive(Debug, Default)]
+struct StopSignals {
+    first: OnceLock<Instant>,
+    is_at_once: AtomicBool,
+}
+
+impl StopRequest {
+    /// Records a signal to stop. The second one asks to stop at once.
+    pub(super) fn record(&self, event: Event) {
+        let is_second = self.0.first.set(drain::now()).is_err();
+        if is_second || event == Event::StopNow {
+            self.0.is_at_once.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether this process ends.
+    pub(super) fn is_requested(&self) -> bool {
+        self.0.first.get().is_some()
+    }
+
+    /// Whether it does not wait for requests in flight.
+    pub(super) fn is_at_once(&self) -> bool {
+        self.0.is_at_once.load(Ordering::Relaxed)
+    }
+
+    /// When the first signal came; now if there was none.
+    pub(super) fn since(&self) -> Instant {
+        self.0.first.get().copied().unwrap_or_else(drain::now)
+    }
+}
+
 /// The signals of this process, in order.
 #[derive(Debug)]
 pub(crate) struct Events {
     receiver: Receiver<Event>,
-    /// Set by the first stop signal, and ends every wait for Envoy.
-    pub(crate) stopping: Arc<AtomicBool>,
+    /// Ends every wait for Envoy.
+    pub(crate) stop: StopRequest,
 }
 
 impl Events {
@@ -35,8 +72,8 @@ impl Events {
     pub(crate) fn new() -> io::Result<Self> {
         let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGCHLD])?;
         let (sender, receiver) = mpsc::channel();
-        let stopping = Arc::new(AtomicBool::new(false));
-        let set = Arc::clone(&stopping);
+        let stop = StopRequest::default();
+        let recorded = stop.clone();
         thread::spawn(move || {
             for signal in signals.forever() {
                 let event = match signal {
@@ -46,20 +83,20 @@ impl Events {
                     _ => Event::Stop,
                 };
                 if matches!(event, Event::Stop | Event::StopNow) {
-                    set.store(true, Ordering::Relaxed);
+                    recorded.record(event);
                 }
                 if sender.send(event).is_err() {
                     return;
                 }
             }
         });
-        Ok(Self { receiver, stopping })
+        Ok(Self { receiver, stop })
     }
 
     /// No signals ever.
     #[cfg(test)]
     pub(super) fn none() -> Self {
-        Self { receiver: mpsc::channel().1, stopping: Arc::default() }
+        Self { receiver: mpsc::channel().1, stop: StopRequest::default() }
     }
 
     /// The next event, if one arrives in time.

@@ -6,16 +6,26 @@ use std::time::Duration;
 use std::{fs, thread};
 
 use super::admin::{Admin, StatKind};
+use super::drain;
 use crate::render::{Hops, ResourceType};
 use crate::support::files;
+use crate::support::messages::message;
 
-/// Between two looks at the statistics.
+/// Between two polls of the statistics.
 const POLL: Duration = Duration::from_millis(10);
-/// Polls before a push has failed, one minute: Envoy takes some seconds to accept ten thousand
-/// clusters.
-const MAX_POLLS: u32 = 6_000;
-/// Unanswered polls in a row before a push has failed.
-const MAX_UNANSWERED: u32 = 200;
+/// When a push has failed: Envoy takes some seconds to accept ten thousand clusters.
+const MAX_TIME: Duration = Duration::from_secs(60);
+/// When a push has failed whose polls get no answer.
+const MAX_SILENCE: Duration = Duration::from_secs(30);
+/// From when on a push is slow enough for a message.
+const SLOW: Duration = Duration::from_secs(5);
+
+/// What an answer of Envoy says about what is waited for.
+enum Poll<T> {
+    Done(T),
+    Pending,
+    Failed(PushError),
+}
 
 /// Why a push has failed.
 #[derive(Debug)]
@@ -64,28 +74,13 @@ impl FileXds {
     /// Writes a file and waits for the ACK. The error is Envoy's reason for a NACK, or why none
     /// came.
     pub(super) fn push(&mut self, of: ResourceType, resources: &[&[u8]]) -> Result<(), PushError> {
-        let before = self.nacks(of).unwrap_or_default();
+        let before = self.poll(of, || self.nacks(of).map(Poll::Done))?;
         self.write(of, resources).map_err(PushError::Unavailable)?;
         let version = self.version.to_string();
-        let mut unanswered = 0_u32;
-        for _ in 0..MAX_POLLS {
-            if self.admin.is_stopping() {
-                return Err(PushError::Unavailable("llm-balancer is shutting down".to_owned()));
-            }
-            match self.accepted_version(of) {
-                Some(accepted) if accepted == version => return Ok(()),
-                Some(_) => {
-                    unanswered = 0;
-                    if let Some(error) = self.nacks(of).and_then(|nacks| self.error_of(of, before, nacks)) {
-                        return Err(error);
-                    }
-                }
-                None if unanswered >= MAX_UNANSWERED => break,
-                None => unanswered = unanswered.saturating_add(1),
-            }
-            thread::sleep(POLL);
-        }
-        Err(PushError::Unavailable(format!("timed out waiting for Envoy to accept the {}", of.name())))
+        self.poll(of, || match self.accepted_version(of)? {
+            accepted if accepted == version => Some(Poll::Done(())),
+            _ => Some(self.error_of(of, before, self.nacks(of)?).map_or(Poll::Pending, Poll::Failed)),
+        })
     }
 
     /// What Envoy's counts say about a file that it did not accept.
@@ -94,6 +89,36 @@ impl FileXds {
             return Some(PushError::Rejected(format!("Envoy rejected it: {}", self.nack_reason(of))));
         }
         (now.unread > before.unread).then(|| PushError::Unavailable(unread(of)))
+    }
+
+    /// Asks Envoy until it has answered what is waited for. `ask` returns `None` without an answer.
+    fn poll<T>(&self, of: ResourceType, ask: impl Fn() -> Option<Poll<T>>) -> Result<T, PushError> {
+        let unavailable = |why: &str| Err(PushError::Unavailable(why.to_owned()));
+        let (began, mut is_announced) = (drain::now(), false);
+        let mut answered = began;
+        loop {
+            if self.admin.stop.is_requested() {
+                return unavailable("llm-balancer is shutting down");
+            }
+            let answer = ask();
+            let now = drain::now();
+            match answer {
+                Some(Poll::Done(answer)) => return Ok(answer),
+                Some(Poll::Failed(error)) => return Err(error),
+                Some(Poll::Pending) => answered = now,
+                None if self.admin.is_gone() => return unavailable("Envoy has ended"),
+                None => {}
+            }
+            let took = now.saturating_duration_since(began);
+            if took >= MAX_TIME || now.saturating_duration_since(answered) >= MAX_SILENCE {
+                return unavailable(&format!("timed out waiting for Envoy to accept the {}", of.name()));
+            }
+            if took >= SLOW && !is_announced {
+                is_announced = true;
+                message!("llm-balancer: still waiting for Envoy to accept the {}", of.name());
+            }
+            thread::sleep(POLL);
+        }
     }
 
     /// The answer to the files that Envoy was started with; `None` until it has accepted all of
@@ -113,14 +138,12 @@ impl FileXds {
         all.then_some(Ok(()))
     }
 
-    /// Waits until the gauges that match this regular expression are zero, for so many polls at
-    /// most.
-    pub(super) fn wait_for_zero(&self, gauges: &str, polls: u32) {
-        for _ in 0..polls {
+    /// Waits until the gauges that match this regular expression are zero, for so long at most.
+    pub(super) fn wait_for_zero(&self, gauges: &str, at_most: Duration) {
+        let began = drain::now();
+        while drain::now().saturating_duration_since(began) < at_most && !self.admin.stop.is_requested() {
             let gauges = self.admin.stats(StatKind::Gauge, gauges);
-            if self.admin.is_stopping()
-                || gauges.is_none_or(|gauges| gauges.values().all(|value| value == "0"))
-            {
+            if gauges.is_some_and(|gauges| gauges.values().all(|value| value == "0")) {
                 return;
             }
             thread::sleep(POLL);

@@ -5,6 +5,7 @@
 //! with the revision that it began with, retries included, for as long as its stream lasts.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use llm_balancer_config::names;
 
@@ -14,7 +15,7 @@ use crate::render::{Hops, ResourceType, Resources, Revision};
 
 /// One second for DNS lookups of new clusters. A name that is not resolved by then is resolved
 /// later, and until then its deployment is unreachable.
-const WARMING_POLLS: u32 = 100;
+const WARMING: Duration = Duration::from_secs(1);
 /// Gauges: clusters and listeners that are not ready.
 const WARMING_GAUGES: &str =
     "^(cluster_manager\\.warming_clusters|listener_manager\\.total_listeners_warming)$";
@@ -25,16 +26,16 @@ pub(crate) struct Revisions {
     pub(super) xds: FileXds,
     /// The newest last; never empty.
     all: Vec<Resources>,
-    /// [`names::REPLACED_SECONDS`] at the last look.
+    /// [`names::REPLACED_SECONDS`] at the last poll.
     replaced_seconds: u64,
-    /// Looks in a row, since the last switch, that found the same.
-    unused_looks: u32,
+    /// Polls in a row, since the last switch, that found the same.
+    idle_polls: u32,
 }
 
 impl Revisions {
     /// Writes the files that Envoy starts with.
     pub(crate) fn first(xds: FileXds, resources: Resources) -> Result<Self, String> {
-        let mut revisions = Self { xds, all: vec![resources], replaced_seconds: 0, unused_looks: 0 };
+        let mut revisions = Self { xds, all: vec![resources], replaced_seconds: 0, idle_polls: 0 };
         ResourceType::all(revisions.xds.hops).iter().try_for_each(|of| revisions.write(*of))?;
         Ok(revisions)
     }
@@ -56,7 +57,7 @@ impl Revisions {
     /// as they were before.
     pub(super) fn switch(&mut self, resources: Resources) -> Result<(), PushError> {
         self.all.push(resources);
-        self.unused_looks = 0;
+        self.idle_polls = 0;
         let done = self.push_all();
         if done.is_err() {
             self.all.pop();
@@ -74,7 +75,7 @@ impl Revisions {
                 ResourceType::Listeners => {
                     self.push(*of)?;
                     self.push_changed_clusters()?;
-                    self.xds.wait_for_zero(WARMING_GAUGES, WARMING_POLLS);
+                    self.xds.wait_for_zero(WARMING_GAUGES, WARMING);
                 }
                 _ => self.push(*of)?,
             }
@@ -125,12 +126,10 @@ impl Revisions {
     /// Whether requests on the edge began with an old revision: every worker that has one counts a
     /// second each second.
     fn is_used_by_the_edge(&mut self) -> bool {
-        let seconds = self.xds.admin.filter_counter(names::REPLACED_SECONDS).unwrap_or_default();
-        self.unused_looks = match std::mem::replace(&mut self.replaced_seconds, seconds) == seconds {
-            true => self.unused_looks.saturating_add(1),
-            false => 0,
-        };
-        self.unused_looks < UNUSED_LOOKS
+        let Some(seconds) = self.xds.admin.filter_counter(names::REPLACED_SECONDS) else { return true };
+        let is_idle = std::mem::replace(&mut self.replaced_seconds, seconds) == seconds;
+        self.idle_polls = if is_idle { self.idle_polls.saturating_add(1) } else { 0 };
+        self.idle_polls < IDLE_POLLS
     }
 
     /// Adds one listener to those of the revisions.
@@ -144,12 +143,14 @@ impl Revisions {
         if let Some(newest) = self.all.last_mut() {
             newest.refuse_readiness();
         }
-        let _ = self.push(ResourceType::Routes);
+        // Envoy may not answer any more, and this process has no time to wait for it.
+        let _ = self.write(ResourceType::Routes);
     }
 }
 
-/// A look per second. A worker that is busy may count late.
-const UNUSED_LOOKS: u32 = 5;
+/// Polls, one per second, that must find that no request began with an old revision. A worker that is
+/// busy may count late.
+const IDLE_POLLS: u32 = 5;
 
 /// Gauges: connections from the edge to each revision. Envoy closes an idle one within seconds.
 const CONNECTIONS: &str = "^listener\\.envoy_internal_attempts-[0-9]+\\.downstream_cx_active$";
@@ -165,8 +166,6 @@ mod tests {
     use std::io::{BufRead, BufReader, Write};
     use std::net::TcpListener;
     use std::path::Path;
-    use std::sync::Arc;
-    use std::sync::atomic::AtomicBool;
     use std::{fs, thread};
 
     use serde_json::{Value, json};
@@ -174,6 +173,7 @@ mod tests {
     use super::*;
     use crate::render::Runtime;
     use crate::serve::admin::Admin;
+    use crate::serve::events::{Event, StopRequest};
 
     fn resources(revision: Revision) -> Resources {
         let bytes = |resource: Value| resource.to_string().into_bytes();
@@ -230,8 +230,7 @@ mod tests {
     }
 
     fn revisions(folder: &Path, nack: &'static str) -> Revisions {
-        let stopping = Arc::new(AtomicBool::new(false));
-        let admin = Admin::new(admin_without_routes(nack), Runtime::Wasm, stopping);
+        let admin = Admin::new(admin_without_routes(nack), Runtime::Wasm, StopRequest::default());
         Revisions::first(FileXds::new(admin, folder, Hops::Two), resources(Revision::FIRST)).unwrap()
     }
 
@@ -266,5 +265,20 @@ mod tests {
         assert_eq!(written(&file(ResourceType::Listeners)), json!([{"name": "listener-1"}]));
         let clusters = fs::read(file(ResourceType::Clusters)).unwrap();
         assert!(clusters.ends_with(br#"{"name":"cluster-1"}"#));
+    }
+
+    #[test]
+    fn readiness_is_refused_though_this_process_ends_and_envoy_does_not_answer() {
+        let dir = tempfile::tempdir().unwrap();
+        let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+        let stop = StopRequest::default();
+        let admin = Admin::new(silent.local_addr().unwrap().port(), Runtime::Wasm, stop.clone());
+        let xds = FileXds::new(admin, dir.path(), Hops::Two);
+        let mut revisions = Revisions::first(xds, resources(Revision::FIRST)).unwrap();
+        let routes = || fs::read(ResourceType::Routes.file(dir.path())).unwrap();
+        let before = routes();
+        stop.record(Event::Stop);
+        revisions.refuse_readiness();
+        assert_ne!(routes(), before);
     }
 }

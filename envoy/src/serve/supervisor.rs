@@ -25,7 +25,7 @@ use crate::support::failure::Failure;
 use crate::support::messages::message;
 use crate::support::{ca_bundle, listen};
 
-/// Between two looks at a starting Envoy, which needs some tenths of a second.
+/// Between two polls of a starting Envoy, which needs some tenths of a second.
 const POLL: Duration = Duration::from_millis(10);
 /// Between two removals of idle revisions.
 const REMOVAL: Duration = Duration::from_secs(1);

@@ -3,6 +3,7 @@
 //! internal listener, where the filter decides every later attempt.
 
 use std::cell::RefCell;
+use std::time::Duration;
 
 use llm_balancer_config::names;
 use llm_balancer_router::stream::{Arrived, Event, Selected};
@@ -25,6 +26,16 @@ thread_local! {
     static STORE: RefCell<ByStream<ClientRequest>> = RefCell::default();
 }
 
+/// Whether what one more client sent may be kept.
+pub(super) fn may_keep() -> bool {
+    STORE.with_borrow(ByStream::has_room)
+}
+
+/// Drops what no request comes back for.
+pub(crate) fn drop_old(uptime: Duration) {
+    STORE.with_borrow_mut(|store| store.drop_old(uptime));
+}
+
 /// Drops what a client sent that has left before its request was sent again.
 pub(super) fn forget(stream: &str) {
     STORE.with_borrow_mut(|store| store.take(stream));
@@ -34,9 +45,11 @@ impl Stream {
     /// Keeps what the client sent for the stream that takes the place of this one.
     pub(super) fn keep_client_request(&mut self) {
         let Some((cluster, body)) = self.later_attempts().zip(self.original.take()) else { return };
-        let client = ClientRequest { headers: self.headers_for(&cluster), body };
+        let headers = self.headers_for(&cluster);
+        let bytes = headers.size();
+        let client = ClientRequest { headers, body };
         hostcalls::set_property(names::NEXT_ATTEMPT, self.stream_id());
-        STORE.with_borrow_mut(|store| store.put(self.stream_id(), client));
+        STORE.with_borrow_mut(|store| store.put(self.stream_id(), client, bytes));
     }
 
     /// Whether Envoy runs a request through the edge again. `complete` means that no body follows.
@@ -62,9 +75,10 @@ impl Stream {
     /// Makes the request the client's again.
     pub(super) fn restore(&mut self) -> Action {
         let Some(original) = self.original.take() else { return self.step(Event::StateMissing) };
-        let sent = match self.is_back_without_body {
-            true => Vec::new(),
-            false => hostcalls::buffer(BufferType::HttpRequestBody),
+        let sent = if self.is_back_without_body {
+            Vec::new()
+        } else {
+            hostcalls::buffer(BufferType::HttpRequestBody)
         };
         let restored = original.original().pieces(&sent).is_some_and(|pieces| {
             hostcalls::set_headers(MapType::HttpRequestHeaders, &self.request_headers)
@@ -92,10 +106,10 @@ impl Stream {
 
     /// A request without a body stays without one.
     fn restore_body(&self, pieces: Vec<&[u8]>) -> hostcalls::Result<()> {
-        match self.is_back_without_body {
-            true => Ok(()),
-            false => hostcalls::set_buffer_pieces(BufferType::HttpRequestBody, pieces.into_iter()),
+        if self.is_back_without_body {
+            return Ok(());
         }
+        hostcalls::set_buffer_pieces(BufferType::HttpRequestBody, pieces.into_iter())
     }
 
     /// The cluster of later attempts: the one of the configuration that the request began with.

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use llm_balancer_config::names;
 use llm_balancer_router::response_check::FalseSuccess;
+#[cfg(not(target_family = "wasm"))]
+use llm_balancer_router::stream::Phase;
 use llm_balancer_router::stream::{Event, Settled};
 use llm_balancer_router::{
     AccessLogEntry, ERROR_HEADERS, ErrorResponse, Failure, Outcome, RetryState, Verdict, retry_after,
@@ -64,9 +66,12 @@ impl Stream {
 
     /// Asks the router what to do about the failed attempt.
     pub(super) fn settle(&mut self) -> Action {
-        let (Some(attempt), Some((failure, error))) = (self.attempt.take(), self.failed.take()) else {
+        let (Some(mut attempt), Some((failure, error))) = (self.attempt.take(), self.failed.take()) else {
             return self.step(Event::StateMissing);
         };
+        if !self.may_be_sent_again() {
+            attempt.retry_state.edge_attempts = u32::MAX;
+        }
         let response = || error.clone().unwrap_or_else(error_response);
         let verdict = self
             .filter
@@ -76,6 +81,11 @@ impl Stream {
         self.filter.redis.wake_up(&self.filter.decider);
         let settled = self.keep(verdict);
         self.step(Event::Settled(settled))
+    }
+
+    /// Whether there is room for what is kept of a request until its next attempt.
+    fn may_be_sent_again(&self) -> bool {
+        retry_store::has_room() && (!self.is_on_edge() || again::may_keep())
     }
 
     fn keep(&mut self, verdict: Verdict) -> Settled {
@@ -121,9 +131,10 @@ impl Stream {
         }
         set_response_header(names::RETRY, "1");
         // The edge discards the body; without one, it keeps the connection.
-        match self.complete {
-            true => set_response_header("content-length", "0"),
-            false => hostcalls::remove_header(MapType::HttpResponseHeaders, "content-length"),
+        if self.complete {
+            set_response_header("content-length", "0");
+        } else {
+            hostcalls::remove_header(MapType::HttpResponseHeaders, "content-length");
         }
         hostcalls::discard(BufferType::HttpResponseBody);
     }
@@ -161,6 +172,23 @@ impl Stream {
         if self.is_left_by_client(response_flags()) {
             self.forget_request(AccessLogEntry::client_disconnected);
         }
+    }
+
+    /// A panic has ended the stream. Its line is written here, unless it is written or another stream of
+    /// the request does that.
+    #[cfg(not(target_family = "wasm"))]
+    pub(super) fn on_fault(&mut self) {
+        let phase = std::mem::replace(&mut self.phase, Phase::Done);
+        if let Some(attempt) = self.attempt.take() {
+            let decider = &self.filter.decider;
+            self.entry = Some(decider.decide(|router, moment| router.on_fault(*attempt, moment)));
+        } else if matches!(phase, Phase::Restoring | Phase::RetryWait) {
+            self.forget_request(AccessLogEntry::of_fault);
+        } else if phase != Phase::Done {
+            self.entry = self.take_retry_state().map(AccessLogEntry::of_fault);
+        }
+        self.finish();
+        self.filter.decider.timers.forget(self.this.context());
     }
 
     fn forget_request(&mut self, entry: impl FnOnce(RetryState) -> AccessLogEntry) {

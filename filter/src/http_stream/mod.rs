@@ -1,7 +1,7 @@
 //! One attempt of one request. Each callback gathers its event, [`next`] says what it changes, and
 //! the effects are performed here, in the order of the wire.
 
-mod again;
+pub(crate) mod again;
 mod failure;
 mod kept_body;
 mod request;
@@ -22,6 +22,8 @@ use llm_balancer_router::{
 use proxy_wasm::traits::{Context, HttpContext};
 
 use self::kept_body::KeptBody;
+#[cfg(not(target_family = "wasm"))]
+pub(crate) use self::request::FINAL;
 use crate::filter::Filter;
 use crate::health_probe::HealthProbe;
 #[cfg(target_family = "wasm")]
@@ -82,13 +84,11 @@ impl HttpStream {
         }
     }
 
-    /// The end of a stream in which the filter has failed: what was admitted has ended.
+    /// The same of a stream in which the filter has panicked.
     #[cfg(not(target_family = "wasm"))]
-    pub(crate) fn abandon(&self) {
-        if let Some(mut stream) = self.borrow()
-            && stream.attempt.is_some()
-        {
-            stream.on_log();
+    pub(crate) fn end_by_fault(&self) {
+        if let Some(mut stream) = self.borrow() {
+            stream.on_fault();
         }
     }
 

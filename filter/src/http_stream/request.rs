@@ -163,12 +163,18 @@ impl Stream {
     }
 
     pub(super) fn on_client_disconnect(&mut self) {
-        let kept = match self.is_behind_the_edge() {
-            true => retry_store::end(self.stream_id(), false),
-            false => Some(RetryState::default()),
+        self.entry = self.take_retry_state().map(AccessLogEntry::client_disconnected);
+    }
+
+    /// The state of a request that ends without an attempt; `None` if another stream has written its
+    /// line.
+    pub(super) fn take_retry_state(&mut self) -> Option<RetryState> {
+        let kept = if self.is_behind_the_edge() {
+            retry_store::end(self.stream_id(), false)
+        } else {
+            Some(RetryState::default())
         };
-        let own = self.retry_state.take().map(|retry_state| *retry_state);
-        self.entry = own.or(kept).map(AccessLogEntry::client_disconnected);
+        self.retry_state.take().map(|retry_state| *retry_state).or(kept)
     }
 
     /// In front of the internal listener's filter, the edge has an answer of its own.
@@ -255,7 +261,7 @@ impl Stream {
 }
 
 /// Response header of an answer that the edge does not retry.
-const FINAL: (&str, &str) = (names::RETRY, "0");
+pub(crate) const FINAL: (&str, &str) = (names::RETRY, "0");
 
 /// A local 500 where there is no stream.
 pub(super) fn send_error() {

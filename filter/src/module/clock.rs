@@ -12,16 +12,17 @@ use crate::hostcalls;
 /// How exact ticks are. Those that are due within it are one call.
 const RESOLUTION: u128 = Duration::from_millis(10).as_nanos();
 
-static ALARMS: Mutex<Alarms> = Mutex::new(Alarms { due: Vec::new(), waits_until: Some(Duration::ZERO) });
-/// An alarm is set that is earlier than what the clock waits for.
+static NEXT_TICKS: Mutex<NextTicks> =
+    Mutex::new(NextTicks { due: Vec::new(), waits_until: Some(Duration::ZERO) });
+/// A tick is due earlier than what the clock waits for.
 static IS_EARLIER: Condvar = Condvar::new();
 
-/// The alarm of one worker: when it wants to tick.
-pub(super) struct Alarm(usize);
+/// When one worker wants to tick next.
+pub(super) struct NextTick(usize);
 
-impl Alarm {
+impl NextTick {
     pub(super) fn new() -> Self {
-        Self(locked(&ALARMS).add())
+        Self(locked(&NEXT_TICKS).add())
     }
 
     /// Sets the time, by the uptime; `None` for never.
@@ -35,7 +36,7 @@ impl Alarm {
     }
 
     fn change(&self, change: impl FnOnce(Option<Duration>) -> Option<Duration>) {
-        let is_earlier = locked(&ALARMS).change(self.0, change);
+        let is_earlier = locked(&NEXT_TICKS).change(self.0, change);
         if is_earlier {
             IS_EARLIER.notify_one();
         }
@@ -54,50 +55,50 @@ pub(super) fn start() {
 }
 
 fn watch() {
-    let mut alarms = locked(&ALARMS);
+    let mut next_ticks = locked(&NEXT_TICKS);
     loop {
         let uptime = hostcalls::uptime();
-        if alarms.ring(uptime) {
-            drop(alarms);
+        if next_ticks.take_due(uptime) {
+            drop(next_ticks);
             workers::signal();
-            alarms = locked(&ALARMS);
+            next_ticks = locked(&NEXT_TICKS);
         }
-        alarms = match alarms.wait(uptime) {
-            Some(time) => IS_EARLIER.wait_timeout(alarms, time).unwrap_or_else(PoisonError::into_inner).0,
-            None => IS_EARLIER.wait(alarms).unwrap_or_else(PoisonError::into_inner),
+        next_ticks = match next_ticks.wait(uptime) {
+            Some(time) => IS_EARLIER.wait_timeout(next_ticks, time).unwrap_or_else(PoisonError::into_inner).0,
+            None => IS_EARLIER.wait(next_ticks).unwrap_or_else(PoisonError::into_inner),
         };
     }
 }
 
-struct Alarms {
+struct NextTicks {
     /// By worker; `None` for never, and once it has been woken for that.
     due: Vec<Option<Duration>>,
     /// Until when the clock waits; `None` until it is notified.
     waits_until: Option<Duration>,
 }
 
-impl Alarms {
-    /// Adds an alarm that is not set. Returns its place.
+impl NextTicks {
+    /// Adds a worker that wants no tick. Returns its place.
     fn add(&mut self) -> usize {
         self.due.push(None);
         self.due.len().saturating_sub(1)
     }
 
-    /// Changes the time of an alarm. Returns whether it is earlier than what the clock waits for.
+    /// Changes the time of a worker. Returns whether it is earlier than what the clock waits for.
     fn change(&mut self, place: usize, change: impl FnOnce(Option<Duration>) -> Option<Duration>) -> bool {
         let Some(due) = self.due.get_mut(place) else { return false };
         *due = change(*due);
         due.is_some_and(|due| self.waits_until.is_none_or(|until| due < until))
     }
 
-    /// Whether one of the alarms is due; then those that are due are no more.
-    fn ring(&mut self, uptime: Duration) -> bool {
-        let mut rings = false;
+    /// Whether a worker wants to tick now; then it wants that no more.
+    fn take_due(&mut self, uptime: Duration) -> bool {
+        let mut is_due = false;
         for due in self.due.iter_mut().filter(|due| due.is_some_and(|due| due <= uptime)) {
             *due = None;
-            rings = true;
+            is_due = true;
         }
-        rings
+        is_due
     }
 
     /// How long the clock waits now; `None` until it is notified.
@@ -107,7 +108,7 @@ impl Alarms {
     }
 }
 
-/// Alarms that are due soon after one another ring at the same time.
+/// Ticks that are due soon after one another come at the same time.
 fn round_up(time: Duration) -> Duration {
     let nanos = time.as_nanos().next_multiple_of(RESOLUTION);
     Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
@@ -121,41 +122,44 @@ mod tests {
         Duration::from_millis(time)
     }
 
-    fn alarms(number: usize) -> Alarms {
-        let mut alarms = Alarms { due: Vec::new(), waits_until: None };
-        assert_eq!((0..number).map(|_| alarms.add()).collect::<Vec<_>>(), (0..number).collect::<Vec<_>>());
-        alarms
+    fn next_ticks(number: usize) -> NextTicks {
+        let mut next_ticks = NextTicks { due: Vec::new(), waits_until: None };
+        assert_eq!(
+            (0..number).map(|_| next_ticks.add()).collect::<Vec<_>>(),
+            (0..number).collect::<Vec<_>>()
+        );
+        next_ticks
     }
 
     #[test]
     fn an_idle_clock_does_not_wake() {
-        let mut alarms = alarms(2);
-        assert_eq!(alarms.wait(ms(5)), None);
-        assert!(!alarms.ring(ms(1_000_000)));
+        let mut next_ticks = next_ticks(2);
+        assert_eq!(next_ticks.wait(ms(5)), None);
+        assert!(!next_ticks.take_due(ms(1_000_000)));
     }
 
     #[test]
-    fn the_clock_waits_for_the_earliest_alarm_and_rings_what_is_due() {
-        let mut alarms = alarms(3);
-        alarms.change(0, |_| Some(ms(1000)));
-        alarms.change(1, |_| Some(ms(43)));
-        alarms.change(2, |_| Some(ms(49)));
-        assert_eq!(alarms.wait(ms(10)), Some(ms(40)), "until 50: both ring at once");
-        assert!(!alarms.ring(ms(42)));
-        assert!(alarms.ring(ms(50)));
-        assert!(!alarms.ring(ms(50)), "they have rung");
-        assert_eq!(alarms.wait(ms(50)), Some(ms(950)));
-        assert_eq!(alarms.wait(ms(2000)), Some(ms(0)), "one that is late is not missed");
+    fn the_clock_waits_for_the_earliest_tick_and_takes_what_is_due() {
+        let mut next_ticks = next_ticks(3);
+        next_ticks.change(0, |_| Some(ms(1000)));
+        next_ticks.change(1, |_| Some(ms(43)));
+        next_ticks.change(2, |_| Some(ms(49)));
+        assert_eq!(next_ticks.wait(ms(10)), Some(ms(40)), "until 50: both come at once");
+        assert!(!next_ticks.take_due(ms(42)));
+        assert!(next_ticks.take_due(ms(50)));
+        assert!(!next_ticks.take_due(ms(50)), "they are taken");
+        assert_eq!(next_ticks.wait(ms(50)), Some(ms(950)));
+        assert_eq!(next_ticks.wait(ms(2000)), Some(ms(0)), "one that is late is not missed");
     }
 
     #[test]
-    fn only_an_alarm_that_is_earlier_than_its_wait_wakes_the_clock() {
-        let mut alarms = alarms(2);
-        assert!(alarms.change(0, |_| Some(ms(1000))), "the clock waits for nothing");
-        alarms.wait(ms(0));
-        assert!(!alarms.change(1, |_| Some(ms(1500))));
-        assert!(!alarms.change(0, |_| None));
-        assert!(alarms.change(1, |_| Some(ms(300))));
-        assert!(!alarms.change(9, |_| Some(ms(1))), "there is no such worker");
+    fn only_a_tick_that_is_earlier_than_its_wait_wakes_the_clock() {
+        let mut next_ticks = next_ticks(2);
+        assert!(next_ticks.change(0, |_| Some(ms(1000))), "the clock waits for nothing");
+        next_ticks.wait(ms(0));
+        assert!(!next_ticks.change(1, |_| Some(ms(1500))));
+        assert!(!next_ticks.change(0, |_| None));
+        assert!(next_ticks.change(1, |_| Some(ms(300))));
+        assert!(!next_ticks.change(9, |_| Some(ms(1))), "there is no such worker");
     }
 }

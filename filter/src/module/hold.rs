@@ -3,10 +3,14 @@
 use std::cell::Cell;
 
 use llm_balancer_config::{is_withheld, names};
-use llm_balancer_hold::{Decision, FILLER, decide, has_time, is_filler, is_success};
+use llm_balancer_hold::{Decision, ERROR_BODY, FILLER, decide, has_time, is_filler, is_success};
+use llm_balancer_router::stream;
 
 use super::abi::EnvoyPtr;
 use crate::hostcalls::{self, Action, BufferType, MapType};
+
+/// Less would be passed on before the filter has read it.
+const _: () = assert!(ERROR_BODY == stream::ERROR_BODY);
 
 /// A response on its way to the edge's router.
 pub(super) struct HeldStream {

@@ -164,10 +164,11 @@ pub unsafe extern "C" fn envoy_dynamic_module_on_http_filter_http_callout_done(
     _chunks: *const EnvoyBuffer,
     _chunks_size: usize,
 ) {
-    let headers = match headers.is_null() {
-        true => &[],
+    let headers = if headers.is_null() {
+        &[]
+    } else {
         // SAFETY: Envoy passes the headers with their number.
-        false => unsafe { std::slice::from_raw_parts(headers, headers_size) },
+        unsafe { std::slice::from_raw_parts(headers, headers_size) }
     };
     // SAFETY: Envoy's headers are valid during the hook.
     let texts = || headers.iter().map(|header| unsafe { (header.name.bytes(), header.value.bytes()) });

@@ -102,9 +102,9 @@ pub(crate) fn start(pipeline: &[u8], timeout: Duration) -> Option<u32> {
     Some(token)
 }
 
-/// How often a call that waits looks whether its configuration is still there. One that is gone would
+/// How often a call that waits polls whether its configuration is still there. One that is gone would
 /// take what Redis has for the next.
-const LOOK: Duration = Duration::from_millis(100);
+const POLL: Duration = Duration::from_millis(100);
 
 /// Sends a pipeline, after which Redis ends the connection, and returns all replies. Ends early when
 /// `is_wanted` returns false.
@@ -123,7 +123,7 @@ fn exchange(
     let mut replies = Vec::new();
     let mut part = [0; 4096];
     loop {
-        connection.set_read_timeout(Some(left().filter(|_| is_wanted()).ok_or_else(late)?.min(LOOK)))?;
+        connection.set_read_timeout(Some(left().filter(|_| is_wanted()).ok_or_else(late)?.min(POLL)))?;
         let size = match connection.read(&mut part) {
             // As a socket says that its timeout is over.
             Err(error) if matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::WouldBlock) => continue,

@@ -4,10 +4,11 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use super::abi::EnvoyPtr;
+use super::deferred::LocalReply;
 use super::hold::HeldStream;
 use super::root::Root;
 use crate::hostcalls::{self, Action, BufferType};
-use crate::http_stream::HttpStream;
+use crate::http_stream::{FINAL, HttpStream};
 
 /// A stream of one of the module's filters.
 #[derive(Clone)]
@@ -31,6 +32,27 @@ impl FilteredStream {
     pub(super) fn new(envoy: EnvoyPtr, root: Rc<Root>, number: u32) -> Self {
         let stream = HttpStream::new(number, root.filter());
         Self { envoy, root, stream, is_broken: Cell::new(false), is_over: Cell::new(false) }
+    }
+}
+
+impl FilteredStream {
+    /// Settles what was admitted, and writes the line.
+    pub(super) fn end(&self) {
+        if self.is_broken.get() {
+            self.stream.end_by_fault();
+        } else {
+            self.stream.end();
+        }
+    }
+
+    /// The answer after a panic. The edge does not send its request again.
+    pub(super) fn fault(&self) -> LocalReply {
+        let is_behind_the_edge = self.root.filter().is_some_and(|filter| filter.role.is_behind_the_edge());
+        let mut reply = LocalReply::internal_error();
+        if is_behind_the_edge {
+            reply.headers.push((FINAL.0.to_owned(), FINAL.1.to_owned()));
+        }
+        reply
     }
 }
 

@@ -17,9 +17,9 @@ use super::abi::{
     envoy_dynamic_module_callback_http_filter_scheduler_delete,
     envoy_dynamic_module_callback_http_filter_scheduler_new,
 };
-use super::clock::Alarm;
+use super::clock::NextTick;
 use super::config;
-use super::deferred::{Deferred, LocalReply, perform};
+use super::deferred::{Deferred, perform};
 use super::hold::HeldStream;
 use super::queue::Queue;
 use super::redis_call;
@@ -28,7 +28,6 @@ use super::stream::{FilteredStream, ModuleStream};
 use super::workers;
 use crate::filter::Filter;
 use crate::hostcalls::{self, Action};
-use crate::http_stream::HttpStream;
 use crate::metrics;
 
 /// What host calls act on.
@@ -58,7 +57,7 @@ struct Worker {
     deferred: Queue<(u32, Deferred)>,
     /// Configurations that want to be called.
     woken: RefCell<Vec<u32>>,
-    alarm: Alarm,
+    next_tick: NextTick,
     inbox: Arc<redis_call::Inbox>,
 }
 
@@ -72,7 +71,7 @@ thread_local! {
         last_stream: Cell::new(0),
         deferred: Queue::default(),
         woken: RefCell::default(),
-        alarm: Alarm::new(),
+        next_tick: NextTick::new(),
         inbox: Arc::default(),
     }));
 }
@@ -105,7 +104,7 @@ pub(crate) fn set_tick_period(period: Duration) {
     let due = hostcalls::uptime().saturating_add(period);
     root.set_period(period, due);
     if !period.is_zero() {
-        worker().alarm.not_later_than(due);
+        worker().next_tick.not_later_than(due);
     }
 }
 
@@ -181,21 +180,16 @@ fn in_filtered<T>(number: u32, filtered: &FilteredStream, part: impl FnOnce() ->
     let result = run(as_current(filtered, number), part);
     if result.is_none() {
         filtered.is_broken.set(true);
-        worker().deferred.push((number, Deferred::Reply(Box::new(LocalReply::internal_error()))));
+        worker().deferred.push((number, Deferred::Reply(Box::new(filtered.fault()))));
     }
     result
 }
 
-/// The end of a stream, which Envoy is about to destroy: nothing is sent any more. One that a panic has
-/// ended is settled, if it was admitted.
+/// The end of a stream, which Envoy is about to destroy: nothing is sent any more.
 pub(super) fn complete(number: u32) {
     if let Some(ModuleStream::Filtered(filtered)) = find(number) {
-        let end = match filtered.is_broken.get() {
-            true => HttpStream::abandon,
-            false => HttpStream::end,
-        };
         let deferred = worker().deferred.end();
-        run(as_current(&filtered, number), || end(&filtered.stream));
+        run(as_current(&filtered, number), || filtered.end());
         filtered.is_over.set(true);
         perform_deferred(deferred);
         post_wake_ups(None);
@@ -279,7 +273,7 @@ pub(super) fn remove(number: u32) {
     };
     in_root(root, move || {
         if let Some(ModuleStream::Filtered(filtered)) = &removed {
-            filtered.stream.end();
+            filtered.end();
         }
     });
 }
@@ -308,7 +302,7 @@ pub(super) fn on_wake_up() {
             in_root(root.config.number, || filter.on_tick());
         }
     }
-    worker().alarm.set(roots.iter().filter_map(|root| root.due()).min());
+    worker().next_tick.set(roots.iter().filter_map(|root| root.due()).min());
     run(NOTHING, move || drop(roots));
 }
 

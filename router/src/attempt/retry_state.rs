@@ -71,7 +71,7 @@ pub struct RetryState {
     /// The deployment that gave it in a search: it may know what the request refers to.
     pub refused_by: Option<Arc<str>>,
     /// How often the edge has sent the request, this attempt included; 0 means 1. The filter sets
-    /// it.
+    /// it: to `u32::MAX` where it has no room for a request that is sent again.
     pub edge_attempts: u32,
     /// Whether the first attempt went from the edge straight to its deployment, which Envoy does not
     /// count. The filter sets it.
@@ -128,6 +128,18 @@ impl RetryState {
     /// The label of the requested group.
     pub(crate) fn group(&self) -> Option<&Arc<str>> {
         self.requested.as_ref()?.group.as_ref()
+    }
+
+    /// The memory that it takes, in bytes, about.
+    pub fn bytes(&self) -> usize {
+        /// With the names of an attempt, and Envoy's detail.
+        const ATTEMPT: usize = 512;
+        let reply = self.first_group_reply.as_ref().map_or(0, |reply| reply.body.len());
+        let explanation = self.explanation.as_ref().map_or(0, String::len);
+        size_of::<Self>()
+            .saturating_add(self.attempts.len().saturating_mul(ATTEMPT))
+            .saturating_add(reply)
+            .saturating_add(explanation)
     }
 
     /// Fallbacks so far: x-litellm-attempted-fallbacks.

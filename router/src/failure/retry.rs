@@ -2,19 +2,16 @@
 
 use std::time::Duration;
 
+use llm_balancer_config::waits::{MAX_RETRY_AFTER, RETRY_JITTER};
 use llm_balancer_config::{Deployment, RouterSettings};
 
 use crate::failure::{AttemptError, RetryScope};
 use crate::random::Random;
 
-/// The longest `retry-after` that a request waits for.
-const MAX_HINT: Duration = Duration::from_secs(60);
 /// The first wait without a `retry-after`. It doubles with every retry, ..
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 /// .. up to this.
 const MAX_WAIT: Duration = Duration::from_secs(8);
-/// Added at random up to this, so that requests that failed together do not retry together.
-const JITTER: Duration = Duration::from_millis(750);
 
 /// The retries of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,10 +57,10 @@ pub fn may_retry(allowance: Allowance, done: u32, scope: RetryScope, has_other: 
 /// The wait before a deployment is tried again: the provider's `retry-after`, else a wait that
 /// doubles.
 pub fn wait(hint: Option<Duration>, done: u32, min: Duration, random: &mut dyn Random) -> Duration {
-    let jitter = JITTER.mul_f64(random.fraction());
+    let jitter = RETRY_JITTER.mul_f64(random.fraction());
     let doubled = FIRST_WAIT.saturating_mul(1_u32.checked_shl(done).unwrap_or(u32::MAX));
     let wait = match hint {
-        Some(hint) if !hint.is_zero() && hint <= MAX_HINT => hint,
+        Some(hint) if !hint.is_zero() && hint <= MAX_RETRY_AFTER => hint,
         _ => doubled.max(min).min(MAX_WAIT),
     };
     wait.saturating_add(jitter)

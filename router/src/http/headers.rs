@@ -17,6 +17,11 @@ impl Headers {
         Self { buffer, entries }
     }
 
+    /// Bytes of all names and values.
+    pub fn size(&self) -> usize {
+        self.buffer.len()
+    }
+
     /// All headers in order. Names and values that are not UTF-8 read as empty.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.bytes().map(|(name, value)| (text(name), text(value)))

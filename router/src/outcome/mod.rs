@@ -18,7 +18,7 @@ pub enum Outcome {
     Timeout,
     /// No connection to the provider.
     ConnectionError,
-    /// 5xx from the provider, or a redirect.
+    /// 5xx from the provider, a redirect, or a fault of the filter.
     ServerError,
     /// Any other 4xx from the provider.
     ClientError,

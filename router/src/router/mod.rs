@@ -274,6 +274,11 @@ impl Router {
         response_end::on_client_disconnect(self, attempt, moment)
     }
 
+    /// A fault of the filter ended the request during an attempt, whose result stays unknown.
+    pub fn on_fault(&self, attempt: Attempt, moment: &Moment<'_>) -> AccessLogEntry {
+        response_end::on_fault(self, attempt, moment)
+    }
+
     /// Counts a request that has ended. Returns its line of the access log, if there is a log.
     /// `headers` are those of the request as the client sent it.
     pub fn record_request(&self, entry: AccessLogEntry, headers: &Headers, now: Duration) -> Option<String> {

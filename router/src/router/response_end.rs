@@ -67,20 +67,30 @@ pub(super) fn on_response_end(
 }
 
 /// See [`Router::on_client_disconnect`].
-pub(super) fn on_client_disconnect(
+pub(super) fn on_client_disconnect(router: &Router, attempt: Attempt, moment: &Moment<'_>) -> AccessLogEntry {
+    abandon(router, attempt, (Outcome::ClientDisconnected, 0), moment)
+}
+
+/// See [`Router::on_fault`].
+pub(super) fn on_fault(router: &Router, attempt: Attempt, moment: &Moment<'_>) -> AccessLogEntry {
+    abandon(router, attempt, AccessLogEntry::FAULT, moment)
+}
+
+/// Settles an attempt that says nothing about its deployment.
+fn abandon(
     router: &Router,
     mut attempt: Attempt,
+    (outcome, status): (Outcome, u16),
     moment: &Moment<'_>,
 ) -> AccessLogEntry {
     let mut states = router.states.borrow_mut();
     if states.is_tracked(attempt.deployment) {
         states.settle(attempt.deployment, &attempt.ticket, None, moment.now, moment.store, |_| ());
     }
-    let outcome = Outcome::ClientDisconnected;
     let result = AttemptResult { outcome, status: 0, class: None };
     let mut retry_state = std::mem::take(&mut attempt.retry_state);
     router.end_attempt(&attempt, &mut retry_state, result, moment.now);
-    AccessLogEntry::new(retry_state, outcome, 0)
+    AccessLogEntry::new(retry_state, outcome, status)
 }
 
 fn settle(

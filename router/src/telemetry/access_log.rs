@@ -72,6 +72,15 @@ impl AccessLogEntry {
         Self::new(retry_state, Outcome::ClientDisconnected, 0)
     }
 
+    /// Outcome and status of a request that a fault of the filter ended.
+    pub(crate) const FAULT: (Outcome, u16) = (Outcome::ServerError, 500);
+
+    /// A request that a fault of the filter ended between two attempts, or before the first.
+    pub fn of_fault(retry_state: RetryState) -> Self {
+        let (outcome, status) = Self::FAULT;
+        Self::new(retry_state, outcome, status)
+    }
+
     /// The line of the log, for a request with these headers that ended now.
     pub fn line(&self, headers: &Headers, now: Duration) -> String {
         let mut line = Vec::with_capacity(USUAL_LENGTH);

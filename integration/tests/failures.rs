@@ -77,7 +77,7 @@ async fn a_deployment_that_was_renamed_is_not_seen_by_a_client_while_a_sibling_s
     for answer in [
         not_found(NO_DEPLOYMENT),
         not_found(NO_MODEL),
-        Answer::status(410),
+        Answer::status(410).body(r#"{"error":{"message":"The model `m` has been retired."}}"#),
         Answer::status(421),
         Answer::status(400).body(r#"{"type":"error","error":{"message":"Your credit balance is too low to access the Anthropic API."}}"#),
         Answer::status(402),

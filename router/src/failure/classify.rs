@@ -2,8 +2,8 @@
 //!
 //! | class | responses | the request goes | the deployment |
 //! |---|---|---|---|
-//! | `invalid_request` | 400, 410, 413, 422 and every 4xx that is not below; an unknown model behind a wildcard | to the next `order`, a fallback or the client | nothing |
-//! | `unsupported_route` | 404, 405, 501 that name no model; a model that does not serve the operation, or not this organization; an unknown `anthropic-beta` | elsewhere | nothing |
+//! | `invalid_request` | 400, 413, 422 and every 4xx that is not below; an unknown model behind a wildcard | to the next `order`, a fallback or the client | nothing |
+//! | `unsupported_route` | 404, 405, 410, 501 that name no model; a model that does not serve the operation, or not this organization; an unknown `anthropic-beta` | elsewhere | nothing |
 //! | `unknown_reference` | an unknown response, item, file, batch (400, 404) | elsewhere | nothing |
 //! | `invalid_deployment` | an unknown or retired model or deployment (400, 404, 410); a 410 without a message; 421; a redirect | elsewhere | cools at once |
 //! | `account` | 401, 402 (of every request); key, permission, credit, quota or budget in a 400, 403, 412 or 429 | elsewhere | cools at once |
@@ -196,6 +196,7 @@ impl ParsedError<'_> {
             403 => ErrorClass::Forbidden,
             _ if says(Meaning::Model) => self.model(),
             _ if says(Meaning::Server) => ErrorClass::Server,
+            410 => ErrorClass::UnsupportedRoute,
             _ => ErrorClass::InvalidRequest,
         }
     }

@@ -8,6 +8,8 @@ const NO_MODEL: &str =
     r#"{"error":{"message":"The model `m` does not exist.","type":"NotFoundError","code":404}}"#;
 const NO_DEPLOYMENT: &str = r#"{"error":{"code":"DeploymentNotFound","message":"The API deployment for this resource does not exist."}}"#;
 const NO_ROUTE: &str = r#"{"detail":"Not Found"}"#;
+const RETIRED: &str = r#"{"error":{"message":"The model `m` has been retired."}}"#;
+const NO_SEARCH: &str = r#"{"error":"Live search is deprecated. Please switch to the Agent Tools API."}"#;
 const NO_RESPONSE: &str = r#"{"error":{"message":"Previous response with id 'resp_1' not found.","code":"previous_response_not_found"}}"#;
 const NO_CREDIT: &str = r#"{"type":"error","error":{"type":"invalid_request_error","message":"Your credit balance is too low to access the Anthropic API."}}"#;
 const NO_PERMISSION: &str = r#"{"error":{"type":"permission_error","message":"Not allowed."}}"#;
@@ -37,7 +39,7 @@ const fn rule(
     Rule { status, body, cools_in_group, cools_alone, is_retried }
 }
 
-pub const RULES: [Rule; 31] = [
+pub const RULES: [Rule; 32] = [
     rule(400, "", false, false, false),
     rule(400, NO_CREDIT, true, false, true),
     rule(400, NO_RESPONSE, false, false, true),
@@ -54,7 +56,8 @@ pub const RULES: [Rule; 31] = [
     rule(405, "", false, false, true),
     rule(408, "", false, false, true),
     rule(409, "", false, false, true),
-    rule(410, "", true, true, true),
+    rule(410, RETIRED, true, true, true),
+    rule(410, NO_SEARCH, false, false, true),
     rule(413, "", false, false, false),
     rule(413, TOO_LARGE, false, false, true),
     rule(421, "", true, true, true),

@@ -299,9 +299,11 @@ async fn an_instance_may_be_killed_with_leases_in_its_hands() {
     let killed = Instant::now();
     let rest = fleet.crowd(&[0], 20, 600, "during").await;
     let all = served(&first) + served(&rest);
-    println!("during {} + {}, most {:?}", served(&first), served(&rest), percentile(&rest, 100));
+    println!("during {:?} + {}, most {:?}", served_each(&first), served(&rest), percentile(&rest, 100));
     assert!(percentile(&rest, 50) < percentile(&first, 50) + ms(150), "{:?}", percentile(&rest, 50));
-    assert!((LIMIT - 60..=LIMIT).contains(&all), "{all} of {LIMIT}");
+    // The minute lacks at most what the killed one held and had not used: the rest of its share.
+    let by_killed = served_each(&first).get(&1).copied().unwrap_or(0);
+    assert!((SHARE + by_killed..=LIMIT).contains(&all), "{all} of {LIMIT}, {by_killed} by the killed one");
     assert_eq!(served(&fleet.crowd(&[0], 2, QUARTER, "skewed").await), QUARTER);
     // It may only be cut off, so what it may serve is left to it for a while.
     sleep(ACQUAINTED).await;

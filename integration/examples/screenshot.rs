@@ -7,7 +7,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use llm_balancer_integration::{Answer, Browser, Client, Fleet, Redis, eventually, item};
+use llm_balancer_integration::{Answer, Browser, Client, Fleet, Redis, item, within};
 use serde_json::json;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
@@ -84,11 +84,7 @@ async fn main() {
     let height = u32::try_from(height).unwrap_or(900).min(1200);
     browser.view(WIDTH, height, false).await;
     let shown = "['cooling down', 'limit reached'].every((words) => document.body.innerText.includes(words))";
-    for _ in 0..6 {
-        if eventually(async || browser.eval(shown).await == true).await {
-            break;
-        }
-    }
+    within(Duration::from_secs(30), async || browser.eval(shown).await == true).await;
     std::fs::write(&file, browser.screenshot().await).expect("the picture can be written");
     if let Some(folder) = folder.as_deref().map(Path::new) {
         for (name, width, dark) in [("dark.png", WIDTH, true), ("phone.png", 390, true)] {

@@ -14,6 +14,10 @@
 //! keeps what it [`Received`]. [`World`] puts a provider, a balancer and a client together for
 //! tests that need no more.
 
+use std::time::{Duration, Instant};
+
+use tokio::time::sleep;
+
 mod child_process;
 mod clients;
 pub mod fleet;
@@ -33,13 +37,24 @@ pub use product::{Balancer, Clock, Containers, Envoy, Example, INSTANCES, Launch
 pub use soak::Soak;
 pub use world::{World, item};
 
-/// Waits until `question` is answered with yes, for at most five seconds; says whether it was.
-pub async fn eventually<F: AsyncFnMut() -> bool>(mut question: F) -> bool {
-    for _ in 0..250 {
+/// Longer than anything takes that happens at once, on a busy machine.
+const SOON: Duration = Duration::from_secs(10);
+
+/// Waits until `question` is answered with yes, for at most this long; says whether it was.
+pub async fn within(limit: Duration, mut question: impl AsyncFnMut() -> bool) -> bool {
+    let begun = Instant::now();
+    loop {
         if question().await {
             return true;
         }
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        if begun.elapsed() >= limit {
+            return false;
+        }
+        sleep(Duration::from_millis(10)).await;
     }
-    false
+}
+
+/// [`within`] ten seconds.
+pub async fn eventually(question: impl AsyncFnMut() -> bool) -> bool {
+    within(SOON, question).await
 }

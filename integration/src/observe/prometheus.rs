@@ -3,16 +3,15 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 use tempfile::TempDir;
-use tokio::time::sleep;
 
 use crate::child_process::dies_with_this_thread;
-use crate::{Client, free_port};
+use crate::{Client, free_port, within};
 
 /// Longer than any start on a busy machine.
 const START: Duration = Duration::from_secs(30);
@@ -56,15 +55,9 @@ impl Prometheus {
     }
 
     async fn wait(&self) {
-        let started = Instant::now();
-        while started.elapsed() < START {
-            if self.client.answers("/-/ready").await {
-                return;
-            }
-            sleep(Duration::from_millis(20)).await;
-        }
-        let log = fs::read_to_string(self.dir.path().join("log")).unwrap_or_default();
-        panic!("prometheus does not start:\n{log}");
+        let is_ready = within(START, async || self.client.answers("/-/ready").await).await;
+        let log = || fs::read_to_string(self.dir.path().join("log")).unwrap_or_default();
+        assert!(is_ready, "prometheus does not start:\n{}", log());
     }
 
     /// The series of a query over the last so many seconds, a value for each; panics where

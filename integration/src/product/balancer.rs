@@ -11,9 +11,9 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 use tempfile::TempDir;
-use tokio::time::sleep;
 
 use crate::clients::Client;
+use crate::{eventually, within};
 
 /// How long Envoy and its parent may take to go.
 const STOP: Duration = Duration::from_secs(5);
@@ -151,11 +151,7 @@ impl Balancer {
     /// Asks it to stop, as an operator would, and waits; says whether it went in time.
     pub async fn stop(&mut self) -> bool {
         self.signal(Signal::SIGTERM);
-        let asked = Instant::now();
-        while self.alive() && asked.elapsed() < STOP {
-            sleep(Duration::from_millis(10)).await;
-        }
-        !self.alive()
+        within(STOP, async || !self.alive()).await
     }
 
     /// Ends it and its Envoy without a warning, as a machine that fails does.
@@ -186,11 +182,8 @@ impl Balancer {
     }
 
     /// How it ended, if it does so in time.
-    pub async fn ended(&mut self, within: Duration) -> Option<ExitStatus> {
-        let asked = Instant::now();
-        while self.alive() && asked.elapsed() < within {
-            sleep(Duration::from_millis(10)).await;
-        }
+    pub async fn ended(&mut self, limit: Duration) -> Option<ExitStatus> {
+        within(limit, async || !self.alive()).await;
         self.child.try_wait().ok().flatten()
     }
 
@@ -209,10 +202,8 @@ impl Balancer {
     /// Waits until it says this, for ten seconds at most; how long that took.
     pub async fn says(&self, words: &str) -> Duration {
         let started = Instant::now();
-        while !self.log().contains(words) {
-            assert!(started.elapsed() < Duration::from_secs(10), "it never says {words:?}:\n{}", self.log());
-            sleep(Duration::from_millis(10)).await;
-        }
+        let said = eventually(async || self.log().contains(words)).await;
+        assert!(said, "it never says {words:?}:\n{}", self.log());
         started.elapsed()
     }
 }

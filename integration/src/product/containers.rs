@@ -10,9 +10,8 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
-use tokio::time::sleep;
 
-use crate::Client;
+use crate::{Client, within};
 
 /// Longer than any start on a busy machine.
 const START: Duration = Duration::from_secs(60);
@@ -75,14 +74,8 @@ impl Containers {
     /// Waits until an instance answers.
     pub async fn answers(&self, instance: &str) {
         let client = self.client(instance);
-        let begun = Instant::now();
-        while begun.elapsed() < START {
-            if client.answers("/health/liveliness").await {
-                return;
-            }
-            sleep(Duration::from_millis(50)).await;
-        }
-        panic!("{instance} does not answer:\n{}", self.log(instance));
+        let is_up = within(START, async || client.answers("/health/liveliness").await).await;
+        assert!(is_up, "{instance} does not answer:\n{}", self.log(instance));
     }
 
     /// Ends a container without a warning, as a machine that fails does.

@@ -10,7 +10,7 @@ use super::ledger::Ledger;
 use super::log_tail::LogTail;
 use super::plan::{CONFIGURATIONS, bad_configuration, configuration};
 use super::{INSTANCES, TRAPPING, fork};
-use crate::{Balancer, Redis, raw};
+use crate::{Balancer, Redis, raw, within};
 
 /// Twenty times what a reload takes.
 const RELOAD: Duration = Duration::from_secs(20);
@@ -141,14 +141,9 @@ async fn files_change(
 async fn change(balancer: &Balancer, configuration: &str, message: &str, ledger: &Ledger) {
     let mut tail = LogTail::at_end(balancer.log_file());
     balancer.replace_file(configuration);
-    let begun = Instant::now();
-    while begun.elapsed() < RELOAD {
-        if tail.lines().iter().any(|line| line.contains(message)) {
-            return;
-        }
-        sleep(Duration::from_millis(50)).await;
+    if !within(RELOAD, async || tail.lines().iter().any(|line| line.contains(message))).await {
+        ledger.fault(format!("no {message:?} within {RELOAD:?}"));
     }
-    ledger.fault(format!("no {message:?} within {RELOAD:?}"));
 }
 
 async fn vms_trap(

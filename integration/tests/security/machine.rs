@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use hyper::Method;
-use llm_balancer_integration::{Balancer, Client, Launch, World, eventually, free_port, item};
+use llm_balancer_integration::{Balancer, Client, Launch, World, eventually, free_port, item, within};
 use nix::sys::signal::Signal;
 use tempfile::TempDir;
 
@@ -136,10 +136,7 @@ async fn a_log_without_a_reader_ends_nothing() {
         .unwrap();
     let client = Client::new(port);
     let serves = async || client.answers("/health/liveliness").await;
-    let mut is_up = false;
-    for _ in 0..4 {
-        is_up = is_up || eventually(serves).await;
-    }
+    let is_up = within(Duration::from_secs(30), serves).await;
     drop((child.stdout.take(), child.stderr.take()));
     let served = is_up && {
         // Each writes lines: a file that is refused, one that is served, and requests.

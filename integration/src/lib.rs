@@ -28,7 +28,7 @@ mod product;
 mod soak;
 mod world;
 
-pub use clients::{Client, Events, Reply, ask, raw};
+pub use clients::{Client, Events, Reply, ask, crowd, raw, times};
 pub use fake_provider::{Answer, DONE, Provider, Received};
 pub use fleet::{Fleet, Front, Redis, minute, redis};
 pub use network::{ForwardProxy, Link, certificates, free_port};

@@ -1,14 +1,12 @@
 //! A provider, a balancer in front of it and a client, from as few words as a test needs.
 
 use std::collections::BTreeMap;
+use std::iter::repeat_n;
 use std::ops::Deref;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::Value;
-use tokio::task::JoinSet;
 
-use crate::{Balancer, Client, Launch, Provider, Reply, eventually, statistics};
+use crate::{Balancer, Client, Launch, Provider, Reply, crowd, eventually, statistics, times};
 
 /// All that a test needs. Dereferences to its client.
 #[derive(Debug)]
@@ -78,22 +76,12 @@ impl World {
 
     /// So many chats with this model from so many clients at once.
     pub async fn crowd(&self, clients: usize, count: usize, model: &str) -> Vec<Reply> {
-        let left = Arc::new(AtomicUsize::new(count));
-        let mut crowd = JoinSet::new();
-        for _ in 0..clients {
-            let (client, left, model) = (self.client.clone(), Arc::clone(&left), model.to_owned());
-            crowd.spawn(async move {
-                let mut replies = Vec::new();
-                while left
-                    .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1))
-                    .is_ok()
-                {
-                    replies.push(client.chat(&model).await);
-                }
-                replies
-            });
-        }
-        crowd.join_all().await.into_iter().flatten().collect()
+        let model = model.to_owned();
+        crowd(repeat_n(self.client.clone(), clients), times(count), move |client| {
+            let model = model.clone();
+            async move { client.chat(&model).await }
+        })
+        .await
     }
 
     /// Asserts that the balancer still serves this model, and that nothing is left in flight.

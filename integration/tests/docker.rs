@@ -2,15 +2,15 @@
 //! image as it is shipped.
 
 use std::collections::BTreeSet;
+use std::iter::repeat_n;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use llm_balancer_integration::fleet::{
     ACQUAINTED, REDIS_DOWN, REDIS_UP, Timed, served, served_each, silences,
 };
-use llm_balancer_integration::{Client, Containers, Front, INSTANCES, eventually, minute};
-use tokio::task::JoinSet;
+use llm_balancer_integration::{Client, Containers, Front, INSTANCES, eventually, minute, times};
 use tokio::time::sleep;
 
 /// Of each group with a limit, over both of its deployments.
@@ -55,10 +55,7 @@ fn front(containers: &Containers) -> Arc<Front> {
 
 /// So many chats from all clients at once: the answers, and what clients saw in place of one.
 async fn crowd(front: &Arc<Front>, count: usize, model: &str) -> (Vec<Timed>, Vec<String>) {
-    let left = Arc::new(AtomicUsize::new(count));
-    let goes_on =
-        move || left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok();
-    clients(front, model, goes_on).await
+    clients(front, model, times(count)).await
 }
 
 async fn clients(
@@ -66,27 +63,20 @@ async fn clients(
     model: &str,
     goes_on: impl Fn() -> bool + Clone + Send + 'static,
 ) -> (Vec<Timed>, Vec<String>) {
-    let mut crowd = JoinSet::new();
-    for _ in 0..CLIENTS {
-        let (front, goes_on, model) = (Arc::clone(front), goes_on.clone(), model.to_owned());
-        crowd.spawn(async move {
-            let (mut answers, mut failures) = (Vec::new(), Vec::new());
-            while goes_on() {
-                match front.chat(&model).await {
-                    Ok(answer) => {
-                        if answer.reply.status != 200 {
-                            sleep(PAUSE).await;
-                        }
-                        answers.push(answer);
-                    }
-                    Err(failure) => failures.push(failure),
+    let model = model.to_owned();
+    let results =
+        llm_balancer_integration::crowd(repeat_n(Arc::clone(front), CLIENTS), goes_on, move |front| {
+            let model = model.clone();
+            async move {
+                let result = front.chat(&model).await;
+                if result.as_ref().is_ok_and(|answer| answer.reply.status != 200) {
+                    sleep(PAUSE).await;
                 }
+                result
             }
-            (answers, failures)
         });
-    }
-    let (answers, failures): (Vec<_>, Vec<_>) = crowd.join_all().await.into_iter().unzip();
-    (answers.concat(), failures.concat())
+    let (answers, failures): (Vec<_>, Vec<_>) = results.await.into_iter().partition(Result::is_ok);
+    (answers.into_iter().flatten().collect(), failures.into_iter().filter_map(Result::err).collect())
 }
 
 /// Asserts that both instances together serve the limit, and not one request more or less.

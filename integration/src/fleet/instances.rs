@@ -1,14 +1,11 @@
 //! Several instances of the balancer, one provider behind them, and crowds of clients in front.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-use crate::{Balancer, Client, Launch, Provider, Reply, eventually, item};
+use crate::{Balancer, Client, Launch, Provider, Reply, crowd, eventually, item, times};
 
 /// Instances that share what they count.
 #[derive(Debug)]
@@ -52,11 +49,7 @@ impl Fleet {
     /// So many chats with this model from clients of these instances at once, each client on a
     /// connection of its own.
     pub async fn crowd(&self, at: &[usize], clients: usize, count: usize, model: &str) -> Vec<Timed> {
-        let left = Arc::new(AtomicUsize::new(count));
-        let goes_on = move || {
-            left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok()
-        };
-        self.clients(at, clients, model, Duration::ZERO, goes_on).await
+        self.clients(at, clients, model, Duration::ZERO, times(count)).await
     }
 
     /// How many chats with this model one instance serves of at most so many, one after the other,
@@ -88,22 +81,20 @@ impl Fleet {
         pause: Duration,
         goes_on: impl Fn() -> bool + Clone + Send + 'static,
     ) -> Vec<Timed> {
-        let mut crowd = JoinSet::new();
-        for instance in at.iter().copied().cycle().take(clients) {
-            let client = Client::new(self.instances[instance].port);
-            let (goes_on, model) = (goes_on.clone(), model.to_owned());
-            crowd.spawn(async move {
-                let mut answers = Vec::new();
-                while goes_on() {
-                    let asked = Instant::now();
-                    let reply = client.chat(&model).await;
-                    answers.push(Timed { reply, took: asked.elapsed(), instance });
-                    sleep(pause).await;
-                }
-                answers
-            });
-        }
-        crowd.join_all().await.into_iter().flatten().collect()
+        let clients = at.iter().cycle().take(clients);
+        let clients = clients.map(|instance| (*instance, Client::new(self.instances[*instance].port)));
+        let model = model.to_owned();
+        crowd(clients, goes_on, move |(instance, client)| {
+            let model = model.clone();
+            async move {
+                let asked = Instant::now();
+                let reply = client.chat(&model).await;
+                let took = asked.elapsed();
+                sleep(pause).await;
+                Timed { reply, took, instance }
+            }
+        })
+        .await
     }
 
     /// Lets all instances hear of each other and of Redis.

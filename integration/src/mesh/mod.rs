@@ -100,7 +100,7 @@ async fn start(
     let bootstrap: Value = serde_json::from_str(&pod.here(dir.path(), &bootstrap)).expect("JSON");
     let environment = pod.environment(secret);
     validate(dir.path(), &bootstrap, &environment);
-    let command = envoy::command(dir.path(), &environment);
+    let command = envoy::command(dir.path(), &environment, 1);
     Envoy::start(dir, command, |port, admin_port| {
         let mut bootstrap = bootstrap.clone();
         bootstrap["admin"] = json!({"address": address(admin_port)});
@@ -194,7 +194,8 @@ fn validate(dir: &Path, bootstrap: &Value, environment: &BTreeMap<String, String
         }
     }
     fs::write(dir.join(envoy::BOOTSTRAP), bootstrap.to_string()).expect("the bootstrap can be written");
-    let output = envoy::command(dir, environment).args(["--mode", "validate"]).output().expect("Envoy runs");
+    let output =
+        envoy::command(dir, environment, 1).args(["--mode", "validate"]).output().expect("Envoy runs");
     let said = String::from_utf8_lossy(&output.stderr);
     let is_known = |line: &str| envoy::is_advice(line) || is_about_custom_response(line);
     let remarks: Vec<_> = said.lines().filter(|line| !is_known(line)).collect();

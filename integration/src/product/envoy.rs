@@ -35,6 +35,7 @@ pub struct Envoy {
 pub(crate) fn command<'a>(
     dir: &Path,
     environment: impl IntoIterator<Item = (&'a String, &'a String)>,
+    workers: u8,
 ) -> Command {
     let mut command = Command::new(std::env::var_os("ENVOY").expect("ENVOY names Envoy's binary"));
     command
@@ -43,7 +44,7 @@ pub(crate) fn command<'a>(
         .envs(environment)
         .stdin(Stdio::null())
         .args(["--config-path", BOOTSTRAP, "--log-level", "warning", "--disable-hot-restart"])
-        .args(["--concurrency", "1", "--file-flush-interval-msec", "1000"]);
+        .args(["--concurrency", &workers.to_string(), "--file-flush-interval-msec", "1000"]);
     command
 }
 

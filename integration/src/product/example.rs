@@ -97,7 +97,7 @@ impl Example {
         self.render(&["--out".as_ref(), rendered.as_ref()]);
         fs::rename(rendered.join("filter.wasm"), dir.path().join("filter.wasm"))
             .expect("render writes the filter");
-        let command = envoy::command(dir.path(), &self.variables);
+        let command = envoy::command(dir.path(), &self.variables, 1);
         Envoy::start(dir, command, |port, admin_port| {
             // Another Envoy on the same port is an error, not a reason to share it.
             let listener = format!("port_value: {port}}}}}\n    enable_reuse_port: false");

@@ -1,5 +1,5 @@
 //! The product under test: `llm-balancer` as a process, by a clock that a test sets, in containers,
-//! and an Envoy with one of its example bootstraps.
+//! and an Envoy with one of its example bootstraps, or with a filter that traps.
 
 mod balancer;
 mod clock;
@@ -7,6 +7,7 @@ mod containers;
 pub(crate) mod envoy;
 mod example;
 mod launch;
+mod trapping;
 
 pub use balancer::Balancer;
 pub use clock::Clock;

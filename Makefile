@@ -29,6 +29,12 @@ LITELLM_VERSION := 1.106.2
 OPENAI_NODE_VERSION := 7.57.0
 ANTHROPIC_VERSION := 2.14.0
 ANTHROPIC_NODE_VERSION := 1.14.0
+# Vercel's AI SDK, and its providers for OpenAI, Anthropic and compatible servers.
+VERCEL_VERSION := 7.0.173
+# Coding agents.
+CODEX_VERSION := 0.171.0
+CLAUDE_CODE_VERSION := 2.1.332
+OPENCODE_VERSION := 1.18.33
 # OpenAI's client needs a newer Node than Debian has.
 NODE_VERSION := 26.10.0
 # Form parsers that providers use.
@@ -63,9 +69,11 @@ HAVE_LITELLM := $(TOOLS)/.litellm-$(LITELLM_VERSION)
 HAVE_OPENAI_NODE := $(TOOLS)/.openai-node-$(OPENAI_NODE_VERSION)-$(NODE_VERSION)
 HAVE_ANTHROPIC := $(TOOLS)/.anthropic-$(ANTHROPIC_VERSION)
 HAVE_ANTHROPIC_NODE := $(TOOLS)/.anthropic-node-$(ANTHROPIC_NODE_VERSION)
+HAVE_VERCEL := $(TOOLS)/.vercel-$(VERCEL_VERSION)
+HAVE_AGENTS := $(TOOLS)/.agents-$(CODEX_VERSION)-$(CLAUDE_CODE_VERSION)-$(OPENCODE_VERSION)
 HAVE_FORM_READERS := $(TOOLS)/.form-readers-$(STARLETTE_VERSION)-$(PYTHON_MULTIPART_VERSION)-$(BUSBOY_VERSION)-$(MULTER_VERSION)
 HAVE_PROMETHEUS := $(TOOLS)/.prometheus
-HAVE_CLIENTS := $(HAVE_OPENAI) $(HAVE_LANGCHAIN) $(HAVE_LITELLM) $(HAVE_OPENAI_NODE) $(HAVE_ANTHROPIC) $(HAVE_ANTHROPIC_NODE)
+HAVE_CLIENTS := $(HAVE_OPENAI) $(HAVE_LANGCHAIN) $(HAVE_LITELLM) $(HAVE_OPENAI_NODE) $(HAVE_ANTHROPIC) $(HAVE_ANTHROPIC_NODE) $(HAVE_VERCEL)
 HAVE_KUBERNETES := $(TOOLS)/.kubernetes-$(KUBERNETES_MODELS_VERSION)
 HAVE_CYCLONEDX := $(TOOLS)/.cyclonedx-$(CYCLONEDX_VERSION)
 HAVE_VLLM_ROUTER := $(TOOLS)/peers/.vllm-router-$(VLLM_ROUTER_VERSION)
@@ -219,6 +227,9 @@ testing-balancer: testing-filter
 
 soak: envoy redis testing-balancer ## Random faults of providers, clients, Redis, files and VMs for 10 minutes; SOAK_MINUTES=60 SOAK_SEED=7 SOAK_LOGS=folder
 	$(TEST_ENV) cargo test --quiet -p llm-balancer-integration --test soak -- --ignored --nocapture
+
+test-agents: envoy build $(HAVE_AGENTS) ## Codex, Claude Code and opencode, each with a turn that calls a tool; installs 1.1 GB
+	$(TEST_ENV) cargo test --quiet -p llm-balancer-integration --test agents -- --ignored
 
 test-node: wasm-targets $(HAVE_RUNNER) node ## The router's tests again, as WebAssembly in Node
 	CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER=$(RUNNER) cargo test -p llm-balancer-router --target wasm32-unknown-unknown
@@ -426,6 +437,20 @@ $(HAVE_ANTHROPIC_NODE): $(HAVE_OPENAI_NODE)
 	npm install --silent --no-audit --no-fund --no-package-lock --prefix $(TOOLS)/anthropic-node @anthropic-ai/sdk@$(ANTHROPIC_NODE_VERSION)
 	touch $@
 
+$(HAVE_VERCEL): $(HAVE_OPENAI_NODE)
+	@$(MAKE) --no-print-directory npm
+	rm -rf $(TOOLS)/vercel $(TOOLS)/.vercel-*
+	npm install --silent --no-audit --no-fund --no-package-lock --prefix $(TOOLS)/vercel ai@$(VERCEL_VERSION) \
+	  @ai-sdk/openai@4.0.118 @ai-sdk/anthropic@4.0.105 @ai-sdk/openai-compatible@3.0.92 zod@4.6.7
+	touch $@
+
+$(HAVE_AGENTS): $(HAVE_OPENAI_NODE)
+	@$(MAKE) --no-print-directory npm
+	rm -rf $(TOOLS)/agents $(TOOLS)/.agents-*
+	npm install --silent --no-audit --no-fund --no-package-lock --prefix $(TOOLS)/agents @openai/codex@$(CODEX_VERSION) \
+	  @anthropic-ai/claude-code@$(CLAUDE_CODE_VERSION) opencode-ai@$(OPENCODE_VERSION)
+	touch $@
+
 # npm has Node's binary too, in a package for each platform.
 $(HAVE_OPENAI_NODE):
 	@$(MAKE) --no-print-directory npm
@@ -461,4 +486,4 @@ $(HAVE_KUBERNETES):
 	  @kubernetes-models/istio@3.0.1 @kubernetes-models/gateway-api@2.0.0 @kubernetes-models/envoy-gateway@2.0.0 typescript@5.9.3
 	touch $@
 
-.PHONY: help run run-cluster run-ports run-cluster-ports quick-build build image sbom image-fakes image-wasm tools check test test-envoys $(OLDER_ENVOYS:%=test-envoy-%) test-docker docker-tests test-node bench bench-peers bench-affinity cost simulate fuzz fuzz-corpora soak testing-filter testing-balancer deny fmt clean wasm-targets wasm32-wasip1 wasm32-unknown-unknown screenshot envoy node npm curl cxx redis chromium wrk pip
+.PHONY: help run run-cluster run-ports run-cluster-ports quick-build build image sbom image-fakes image-wasm tools check test test-envoys $(OLDER_ENVOYS:%=test-envoy-%) test-docker docker-tests test-agents test-node bench bench-peers bench-affinity cost simulate fuzz fuzz-corpora soak testing-filter testing-balancer deny fmt clean wasm-targets wasm32-wasip1 wasm32-unknown-unknown screenshot envoy node npm curl cxx redis chromium wrk pip

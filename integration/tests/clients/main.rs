@@ -8,3 +8,4 @@ mod litellm;
 mod openai_node;
 mod openai_python;
 mod session;
+mod vercel;

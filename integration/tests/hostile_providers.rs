@@ -140,6 +140,15 @@ fn hostile() -> Vec<(String, Answer, &'static [u16])> {
         ),
         &[200],
     );
+    add(
+        "a length beside chunks",
+        head(
+            "200 OK",
+            "content-length: 5\r\ntransfer-encoding: chunked\r\n",
+            "10\r\n{\"choices\":[{}]}\r\n0\r\n\r\n",
+        ),
+        &[200],
+    );
     add("more than it said", with_length("200 OK", OK).header("x", "y"), &[200]);
     add(
         "gzip in chunks",

@@ -15,7 +15,8 @@ use serde_json::{Value, json};
 
 use super::first_hop;
 use super::message::{
-    self, header_mutation, http1, http1_options, internal_upstream, socket_address, tcp_proxy, typed, with,
+    self, header_mutation, http1, http1_of_provider, http1_options, internal_upstream, provider_options,
+    socket_address, tcp_proxy, typed, with,
 };
 use super::process::Options;
 use super::upstream_cluster::{IDLE_TIMEOUT, Lookup, at, is_name, tcp_keepalive, transport_socket};
@@ -153,7 +154,7 @@ fn inside(name: &str, endpoint: &Endpoint, proxy: &Proxy, options: &Options) -> 
         "metadata": {"filter_metadata": {TUNNEL: {TARGET: target}}},
     });
     let tls = transport_socket(&endpoint.host, &endpoint.tls, &options.system_cas, Some("http/1.1"));
-    with(at(name, place, http1(IDLE_TIMEOUT)), "transport_socket", named_for_the_tunnel(tls))
+    with(at(name, place, http1_of_provider(IDLE_TIMEOUT)), "transport_socket", named_for_the_tunnel(tls))
 }
 
 /// Passes the endpoint's metadata to the listener.
@@ -167,7 +168,11 @@ fn forwarded(name: &str, endpoint: &Endpoint, proxy: &Proxy, options: &Options) 
     // A cluster's filters take the place of the router's.
     let filters = authorization(proxy, endpoint)
         .map(|header| first_hop::upstream_filters(options, Some(adds(header))).into());
-    let http1 = http1_options(IDLE_TIMEOUT, json!({"send_fully_qualified_url": true}), filters);
+    let http1 = http1_options(
+        IDLE_TIMEOUT,
+        with(provider_options(), "send_fully_qualified_url", Value::Bool(true)),
+        filters,
+    );
     at_proxy(name, proxy, http1, &options.system_cas)
 }
 

@@ -95,6 +95,17 @@ pub(super) fn http1(idle_timeout: &str) -> Value {
     http1_options(idle_timeout, json!({}), None)
 }
 
+/// The same to a provider, whose answers may have a length and be chunked as well: the chunks count
+/// (RFC 9112, 6.3). Portkey's gateway sends both.
+pub(super) fn http1_of_provider(idle_timeout: &str) -> Value {
+    http1_options(idle_timeout, provider_options(), None)
+}
+
+/// Options for answers of providers.
+pub(super) fn provider_options() -> Value {
+    json!({"allow_chunked_length": true})
+}
+
 /// The most headers of a request and of an answer, of which Envoy allows 100 by default. Two LiteLLM
 /// proxies in a row send 82.
 pub(super) const MAX_HEADERS: u32 = 200;

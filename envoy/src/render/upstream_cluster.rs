@@ -5,12 +5,12 @@ use std::net::IpAddr;
 use llm_balancer_config::{Endpoint, Scheme, Tls};
 use serde_json::{Value, json};
 
-use super::message::{self, http1, load_assignment, open_breakers, socket_address, typed, with};
+use super::message::{self, http1_of_provider, load_assignment, open_breakers, socket_address, typed, with};
 
 /// To the provider's own address.
 pub(super) fn direct(name: &str, endpoint: &Endpoint, system_cas: &str) -> Value {
     let address = socket_address(&endpoint.host, endpoint.port);
-    let cluster = at(name, message::endpoint(address), http1(IDLE_TIMEOUT));
+    let cluster = at(name, message::endpoint(address), http1_of_provider(IDLE_TIMEOUT));
     let cluster = with(cluster, "upstream_connection_options", tcp_keepalive());
     // An IP address needs no DNS.
     let cluster = with(cluster, "cluster_type", lookup(endpoint).map(Lookup::cluster_type));

@@ -77,7 +77,8 @@ const HTTP_PROTOCOL_OPTIONS: Message =
 /// `envoy.extensions.upstreams.http.v3.HttpProtocolOptions.ExplicitHttpConfig`
 const EXPLICIT_HTTP_CONFIG: Message = &[("http_protocol_options", 1, Kind::Message(HTTP1_PROTOCOL_OPTIONS))];
 /// `envoy.config.core.v3.Http1ProtocolOptions`
-const HTTP1_PROTOCOL_OPTIONS: Message = &[("send_fully_qualified_url", 8, Kind::Bool)];
+const HTTP1_PROTOCOL_OPTIONS: Message =
+    &[("allow_chunked_length", 6, Kind::Bool), ("send_fully_qualified_url", 8, Kind::Bool)];
 /// `envoy.config.endpoint.v3.ClusterLoadAssignment`
 const CLUSTER_LOAD_ASSIGNMENT: Message =
     &[("cluster_name", 1, Kind::Text), ("endpoints", 2, Kind::Message(LOCALITY_LB_ENDPOINTS))];

@@ -157,7 +157,13 @@ impl ResponseScan {
             None if self.final_event.is_missing(&self.usage) || is_cut_document() => FinalEvent::Missing,
             None => FinalEvent::Unknown,
         };
-        let usage = self.usage.usage();
-        ResponseSummary { status: self.status, first_byte: self.first_byte, usage, end, final_event }
+        ResponseSummary {
+            status: self.status,
+            first_byte: self.first_byte,
+            usage: self.usage.usage(),
+            events: self.usage.events(),
+            end,
+            final_event,
+        }
     }
 }

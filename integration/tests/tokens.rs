@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use hyper::Method;
-use llm_balancer_integration::{Answer, Client, Fleet, Redis, Reply, World, item, minute};
+use llm_balancer_integration::{Answer, Client, Fleet, Redis, Reply, World, eventually, item, minute};
 use serde_json::{Value, json};
 
 const WORKERS: u8 = 4;
@@ -72,6 +72,23 @@ async fn a_burst_is_held_by_what_each_request_reserves() {
         let statuses = clients.join_all().await;
         assert_eq!(statuses.iter().filter(|status| **status == 200).count(), expected, "{group}");
     }
+}
+
+/// As far as the balancer has seen it.
+#[tokio::test]
+async fn a_stream_that_its_client_leaves_counts_what_has_arrived() {
+    let world = four_workers(&item("gpt", "paris", ", tpm: 30000"), "").await;
+    let event = "data: {\"choices\":[{\"delta\":{\"content\":\"x\"}}]}\n\n";
+    minute::with_room_for(Duration::from_secs(10)).await;
+    world.provider.script("paris", [Answer::pieces(vec![event; 2000]).hang_after(2000)]);
+    let mut stream = world.stream_chat("gpt").await;
+    let mut seen = 0;
+    while seen < 2000 * event.len() {
+        seen += stream.next().await.expect("the stream goes on").1.len();
+    }
+    drop(stream);
+    let used = async || 30_000 - left(&world.newcomer().chat("gpt").await);
+    assert!(eventually(async || used().await > 2000).await, "{}", used().await);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -108,6 +108,8 @@ pub struct ResponseSummary {
     pub first_byte: Option<Duration>,
     /// The tokens that the response reports.
     pub usage: Option<Usage>,
+    /// The events of a stream that have arrived. Those with output have a token each, or more.
+    pub events: u64,
     /// How its connections ended.
     pub end: StreamEnd,
     /// What its events say about its end.

@@ -111,10 +111,7 @@ fn settle(
     }
     let policy = cooldown_policy(router, &states, deployment, index, false);
     let is_complete = summary.end == StreamEnd::Complete;
-    // Before the end, a usage may count the answer's first tokens alone, as in Anthropic's
-    // `message_start`.
-    let at_least = if is_complete { 0 } else { attempt.ticket.reserved };
-    let used = summary.usage.map(|usage| usage.total.max(at_least));
+    let used = tokens_used(attempt, summary, is_complete);
     let mut cooled = None;
     states.settle(index, &attempt.ticket, used, moment.now, moment.store, |record| {
         match error {
@@ -134,6 +131,18 @@ fn settle(
     });
     drop(states);
     router.note_cooldown(index, cooled);
+}
+
+/// The tokens that an answer counts; `None` for those that were reserved. Without a usage at its end,
+/// each of its events counts as one token. Before the end, a usage may count the first tokens of the
+/// answer alone, as in Anthropic's `message_start`.
+fn tokens_used(attempt: &Attempt, summary: &ResponseSummary, is_complete: bool) -> Option<u64> {
+    if let Some(usage) = summary.usage.filter(|_| is_complete) {
+        return Some(usage.total);
+    }
+    let reported = summary.usage.map_or(0, |usage| usage.total);
+    let seen = attempt.estimate.prompt.saturating_add(summary.events);
+    Some(reported.max(seen)).filter(|used| *used > attempt.ticket.reserved)
 }
 
 fn count(

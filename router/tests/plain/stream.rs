@@ -150,7 +150,7 @@ fn may_lack_choices(event: &str) -> bool {
     values.peek().is_none() || values.any(lacks)
 }
 
-/// Reads every `usage` of one value, at its top level and one level below.
+/// Reads every `usage` of one value, at its top level and up to two levels below.
 fn read_usages(text: &[u8], counts: &mut Option<Counts>) -> Result<(), ()> {
     if !json::is_valid(text) {
         return Err(());
@@ -168,12 +168,12 @@ fn find_usages<'a>(text: &'a str, depth: u32, found: &mut Vec<&'a str>) {
         for Member { written, value, .. } in members {
             if written == "\"usage\"" && value.starts_with('{') {
                 found.push(value);
-            } else if depth < 2 {
+            } else if depth < 3 {
                 find_usages(value, depth + 1, found);
             }
         }
     } else if let Ok(items) = serde_json::from_str::<Vec<&RawValue>>(text)
-        && depth < 2
+        && depth < 3
     {
         items.into_iter().for_each(|item| find_usages(item.get(), depth + 1, found));
     }
@@ -207,14 +207,26 @@ impl Counts {
         has_any.then_some(Self { prompt, written, read, completion, total })
     }
 
-    /// The last object of a stream may lack the counts of the prompt.
+    /// The last object of a stream may lack the counts of the prompt, and a 0 replaces no count.
     fn after(self, earlier: Self) -> Self {
-        Self {
-            prompt: self.prompt.or(earlier.prompt),
-            written: self.written.or(earlier.written),
-            read: self.read.or(earlier.read),
-            ..self
-        }
+        let of_both = |later: Option<u64>, earlier: Option<u64>| match (later, earlier) {
+            (None | Some(0), Some(earlier)) => Some(earlier),
+            _ => later,
+        };
+        let prompt = of_both(self.prompt, earlier.prompt);
+        let total = match (self.prompt, self.completion, self.total) {
+            (_, None | Some(0), Some(0)) => earlier.total.or(self.total),
+            (_, _, Some(0)) => None,
+            (Some(0), _, Some(total)) => Some(total.saturating_add(prompt.unwrap_or(0))),
+            (.., total) => total,
+        };
+        let completion = if self.completion == Some(0) {
+            of_both(self.completion, earlier.completion)
+        } else {
+            self.completion
+        };
+        let (written, read) = (of_both(self.written, earlier.written), of_both(self.read, earlier.read));
+        Self { prompt, written, read, completion, total }
     }
 
     fn usage(self) -> Usage {

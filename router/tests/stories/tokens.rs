@@ -319,3 +319,30 @@ fn an_explanation_names_the_deployment_that_is_too_small() {
     let equals = group(&["paris", "oslo"], ", tpm: 1000") + key;
     assert_eq!(reasons(equals), [None, None], "each has a whole minute for it");
 }
+
+/// A stream of so many tokens, each in an event.
+fn stream(tokens: usize) -> &'static [&'static str] {
+    vec!["data: {\"choices\":[{\"delta\":{\"content\":\"x\"}}]}\n\n"; tokens].leak()
+}
+
+#[story(unsupported = test)]
+fn a_stream_without_its_usage_counts_the_tokens_that_have_arrived() {
+    let ends = [
+        StreamEnd::ClientDisconnected,
+        StreamEnd::Interrupted,
+        StreamEnd::TimedOut { passed: 9000 },
+        StreamEnd::Complete,
+    ];
+    for end in ends {
+        let mut world = World::of(&group(&["paris"], ", tpm: 20000"));
+        let prompt = prompt(100);
+        let members = format!(r#"{prompt},"stream":true"#);
+        world.chat("g", &members, |_| Answer::Stream(stream(3000), end));
+        let response = world.chat("g", &prompt, |_| Answer::Ok);
+        assert_eq!(left(&response), 20_000 - (100 + 3000) - (100 + 256), "{end:?}");
+        let mut world = World::of(&group(&["paris"], ", tpm: 20000"));
+        world.chat("g", &members, |_| Answer::Stream(stream(30), end));
+        let response = world.chat("g", &prompt, |_| Answer::Ok);
+        assert_eq!(left(&response), 20_000 - 2 * (100 + 256), "{end:?}: no less than was reserved");
+    }
+}

@@ -10,7 +10,11 @@ pub(super) const MAX_USAGE_BYTES: usize = 8 * 1024;
 
 const NAME: &[u8] = b"usage";
 
-/// Finds `usage` at the top level of a document, or one level below.
+/// How deep `usage` may be: at the top level of a document, below an object of it as in an event of
+/// the responses API, or in one of the choices, where Moonshot has it.
+const DEPTHS: std::ops::RangeInclusive<u32> = 1..=3;
+
+/// Finds `usage` at the top level of a document, or up to two levels below.
 #[derive(Clone, Debug, Default)]
 pub(super) struct JsonScanner {
     /// Open objects and lists. At 0, between documents, any byte is skipped.
@@ -99,7 +103,7 @@ impl JsonScanner {
         };
         let (mark, after) = rest.get(at..)?.split_first()?;
         match mark {
-            b'"' => self.position = Position::Text((1..=2).contains(&self.depth).then_some(0)),
+            b'"' => self.position = Position::Text(DEPTHS.contains(&self.depth).then_some(0)),
             b'{' | b'[' => self.depth = self.depth.saturating_add(1),
             _ => self.close(object, after),
         }

@@ -7,7 +7,7 @@ mod json_scanner;
 use std::sync::LazyLock;
 
 use json_scanner::JsonScanner;
-use memchr::memmem::Finder;
+use memchr::memmem::{self, Finder};
 
 use crate::http::json::{Object, uint};
 use crate::http::sse::{self, Piece, Splitter};
@@ -29,8 +29,8 @@ pub struct Usage {
     pub total: u64,
 }
 
-/// The counts of a `usage` object. Those of its prompt may be missing where an earlier one of the
-/// same stream has them, as in Anthropic's `message_delta`.
+/// The counts of a `usage` object. Those of its prompt may be missing or 0 where an earlier one of
+/// the same stream has them, as in Anthropic's `message_delta`.
 #[derive(Clone, Copy, Debug, Default)]
 struct Counts {
     prompt: Option<u64>,
@@ -65,13 +65,26 @@ impl Counts {
         Some(Self { cache_writes, cache_reads, ..counts })
     }
 
-    /// The counts, or else those of an earlier object.
+    /// The counts, or else those of an earlier object. A 0 is no count where the earlier one has one:
+    /// gateways write it for what they do not know any more.
     fn or(self, earlier: Self) -> Self {
+        let known = |count: Option<u64>| count.filter(|count| *count > 0);
+        let prompt = known(self.prompt).or(earlier.prompt).or(self.prompt);
+        let total = match self.total {
+            Some(0) if known(self.completion).is_none() => earlier.total.or(self.total),
+            Some(0) => None,
+            // It lacks the prompt, too.
+            Some(total) if self.prompt == Some(0) => Some(total.saturating_add(prompt.unwrap_or_default())),
+            total => total,
+        };
         Self {
-            prompt: self.prompt.or(earlier.prompt),
-            cache_writes: self.cache_writes.or(earlier.cache_writes),
-            cache_reads: self.cache_reads.or(earlier.cache_reads),
-            ..self
+            prompt,
+            cache_writes: known(self.cache_writes).or(earlier.cache_writes),
+            cache_reads: known(self.cache_reads).or(earlier.cache_reads),
+            completion: self
+                .completion
+                .map(|count| if count > 0 { count } else { earlier.completion.unwrap_or_default() }),
+            total,
         }
     }
 
@@ -100,6 +113,7 @@ impl Counts {
 pub struct UsageScanner {
     format: Format,
     json: JsonScanner,
+    events: u64,
 }
 
 /// The format of a response. Blanks and a byte order mark may precede either.
@@ -131,6 +145,11 @@ impl UsageScanner {
         self.json.found().map(Counts::usage)
     }
 
+    /// The events of a stream so far, comments included.
+    pub fn events(&self) -> u64 {
+        self.events
+    }
+
     /// Whether it is a JSON document so far, and lacks its end.
     pub fn is_unfinished_document(&self) -> bool {
         matches!(self.format, Format::Document) && self.json.is_unfinished()
@@ -152,8 +171,14 @@ impl UsageScanner {
         }
         match &mut self.format {
             Format::Events(splitter, Field::Name(0))
-                if self.json.is_at_start() && splitter.is_at_start_of_line() && is_without_usage(chunk) => {}
-            Format::Events(splitter, field) => feed_events(&mut self.json, splitter, field, chunk),
+                if self.json.is_at_start() && splitter.is_at_start_of_line() && is_without_usage(chunk) =>
+            {
+                self.events = self.events.saturating_add(blank_lines(chunk));
+            }
+            Format::Events(splitter, field) => {
+                let events = feed_events(&mut self.json, splitter, field, chunk);
+                self.events = self.events.saturating_add(events);
+            }
             _ => self.json.feed(chunk),
         }
     }
@@ -170,9 +195,18 @@ fn is_without_usage(chunk: &[u8]) -> bool {
     (chunk.ends_with(b"\n\n") || chunk.ends_with(b"\r\n\r\n")) && USAGE.find_iter(chunk).all(is_null)
 }
 
-/// Feeds the data of the events in a chunk.
-fn feed_events(json: &mut JsonScanner, splitter: &mut Splitter, field: &mut Field, chunk: &[u8]) {
+/// The empty lines of a chunk that begins with a line and ends with an empty one.
+fn blank_lines(chunk: &[u8]) -> u64 {
+    let (line_end, blank): (&[u8], &[u8]) =
+        if chunk.ends_with(b"\r\n") { (b"\r\n", b"\r\n\r\n") } else { (b"\n", b"\n\n") };
+    let first = u64::from(chunk.starts_with(line_end));
+    first.saturating_add(memmem::find_iter(chunk, blank).count() as u64)
+}
+
+/// Feeds the data of the events in a chunk. Returns how many end there.
+fn feed_events(json: &mut JsonScanner, splitter: &mut Splitter, field: &mut Field, chunk: &[u8]) -> u64 {
     let mut rest = chunk;
+    let mut ended = 0_u64;
     while let Some((piece, after)) = splitter.next(rest) {
         rest = after;
         match piece {
@@ -188,10 +222,12 @@ fn feed_events(json: &mut JsonScanner, splitter: &mut Splitter, field: &mut Fiel
             Piece::EventEnd => {
                 *field = Field::Name(0);
                 json.reset();
+                ended = ended.saturating_add(1);
             }
             Piece::Bom | Piece::LateLf => {}
         }
     }
+    ended
 }
 
 /// The field of an event that a line sets.

@@ -153,6 +153,48 @@ fn the_usage_of_messages_begins_with_the_prompt_and_ends_with_the_answer() {
 }
 
 #[test]
+fn a_later_0_replaces_no_count() {
+    let chunk = |usage: &str| format!("data: {{\"choices\":[],\"usage\":{usage}}}\n\n");
+    let real = r#"{"prompt_tokens":100,"completion_tokens":7,"total_tokens":107}"#;
+    for (end, expected) in [
+        (r#"{"prompt_tokens":0,"completion_tokens":0,"total_tokens":0}"#, usage(100, 7, 107)),
+        (r#"{"prompt_tokens":0,"completion_tokens":9,"total_tokens":9}"#, usage(100, 9, 109)),
+        (r#"{"prompt_tokens":0,"completion_tokens":9,"total_tokens":0}"#, usage(100, 9, 109)),
+        (r#"{"prompt_tokens":120,"completion_tokens":9,"total_tokens":129}"#, usage(120, 9, 129)),
+        (r#"{"completion_tokens":9}"#, usage(100, 9, 109)),
+    ] {
+        assert_eq!(scan([(chunk(real) + &chunk(end)).as_bytes()]), expected, "{end}");
+    }
+    // Gateways in front of Anthropic's API.
+    let start = r#"{"input_tokens":4522,"cache_creation_input_tokens":10,"cache_read_input_tokens":100,"output_tokens":1}"#;
+    let end =
+        r#"{"input_tokens":0,"cache_creation_input_tokens":0,"cache_read_input_tokens":0,"output_tokens":5}"#;
+    assert_eq!(scan([messages(start, end).as_bytes()]), usage(4632, 5, 4537));
+}
+
+/// Moonshot has no other.
+#[test]
+fn the_usage_of_a_choice_is_found() {
+    let chunk = r#"{"choices":[{"index":0,"delta":{},"finish_reason":"stop","usage":{"prompt_tokens":4000,"completion_tokens":7,"total_tokens":4007}}]}"#;
+    assert_eq!(scan([format!("data: {chunk}\n\ndata: [DONE]\n\n").as_bytes()]), usage(4000, 7, 4007));
+}
+
+#[test]
+fn events_are_counted_wherever_a_stream_is_cut() {
+    let stream = "data: {\"choices\":[{}]}\n\ndata: {\"usage\":{}}\n\n: comment\n\ndata: [DONE]\n\n";
+    for stream in [stream.to_owned(), stream.replace('\n', "\r\n")] {
+        for size in 1..=stream.len() {
+            let mut scanner = UsageScanner::new();
+            stream.as_bytes().chunks(size).for_each(|chunk| scanner.feed(chunk));
+            assert_eq!(scanner.events(), 4, "{size}");
+        }
+    }
+    let mut scanner = UsageScanner::new();
+    scanner.feed(br#"{"choices":[]}"#);
+    assert_eq!(scanner.events(), 0, "a document has none");
+}
+
+#[test]
 fn what_a_cache_had_takes_no_tokens_of_a_limit_and_what_it_was_given_does() {
     let answer = |usage: &str| format!(r#"{{"type":"message","content":[],"usage":{usage}}}"#);
     let cached = r#"{"input_tokens":3,"cache_creation_input_tokens":100,"cache_read_input_tokens":5000,"output_tokens":15,"cache_creation":{"ephemeral_5m_input_tokens":100}}"#;
@@ -169,8 +211,8 @@ fn what_a_cache_had_takes_no_tokens_of_a_limit_and_what_it_was_given_does() {
 #[test]
 fn usage_elsewhere_is_not_counted() {
     for answer in [
-        r#"{"choices":[{"usage":{"prompt_tokens":1}}]}"#,
-        r#"{"a":{"b":{"usage":{"prompt_tokens":1}}}}"#,
+        r#"{"choices":[{"message":{"usage":{"prompt_tokens":1}}}]}"#,
+        r#"{"a":{"b":{"c":{"usage":{"prompt_tokens":1}}}}}"#,
         r#"{"content":"\"usage\":{\"prompt_tokens\":1}"}"#,
         r#"{"Usage":{"prompt_tokens":1},"usages":{"prompt_tokens":1},"usag":{"prompt_tokens":1}}"#,
         r#"{"\"usage":{"prompt_tokens":1},"usage\\":{"prompt_tokens":1}}"#,

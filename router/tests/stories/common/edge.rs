@@ -101,11 +101,11 @@ impl World {
     fn answered(&mut self, mut attempt: Attempt, answer: Answer, response: &mut ClientResponse) -> Next {
         let usage = |prompt, completion| Some(Usage { prompt, completion, total: prompt + completion });
         let provider = |status, retry_after| Failure::Provider { status, retry_after };
-        let mut final_event = FinalEvent::Unknown;
+        let (mut final_event, mut events) = (FinalEvent::Unknown, 0);
         let (after, usage, end) = match answer {
             Answer::Stream(chunks, end) => {
                 let usage;
-                (usage, final_event) = self.scan(attempt.route, chunks);
+                (usage, events, final_event) = self.scan(attempt.route, chunks);
                 (100, usage, end)
             }
             Answer::Ok => (0, None, StreamEnd::Complete),
@@ -158,12 +158,13 @@ impl World {
         response.status = 200;
         self.now += Duration::from_millis(after);
         let moment = Moment { now: self.now, random: &mut self.random, store: &*self.store };
-        let summary = ResponseSummary { status: 200, first_byte: Some(self.now), usage, end, final_event };
+        let first_byte = Some(self.now);
+        let summary = ResponseSummary { status: 200, first_byte, usage, events, end, final_event };
         Next::End(Box::new(self.router.on_response_end(attempt, summary, &moment)))
     }
 
     /// As the filter scans a stream.
-    fn scan(&mut self, route: &'static str, chunks: &[&str]) -> (Option<Usage>, FinalEvent) {
+    fn scan(&mut self, route: &'static str, chunks: &[&str]) -> (Option<Usage>, u64, FinalEvent) {
         let (mut usage, mut scan, mut found) =
             (UsageScanner::new(), FinalEventScan::new(route), FinalEvent::Unknown);
         for chunk in chunks {
@@ -174,7 +175,7 @@ impl World {
             }
         }
         let is_missing = scan.is_missing(&usage) || usage.is_unfinished_document();
-        (usage.usage(), if is_missing { FinalEvent::Missing } else { found })
+        (usage.usage(), usage.events(), if is_missing { FinalEvent::Missing } else { found })
     }
 
     fn find_error(&self, attempt: &mut Attempt, event: &str) {

@@ -1,12 +1,12 @@
-//! What happened between two readings.
+//! What happened between two scrapes.
 
-use super::reading::{Reading, Subject};
+use super::scrape::{Scrape, Subject};
 
-/// Two readings and the time between them; without the first one, the time since the start.
+/// Two scrapes and the time between them; without the first one, the time since the start.
 #[derive(Debug)]
 pub(crate) struct Period<'r> {
-    pub(crate) from: Option<&'r Reading>,
-    pub(crate) to: &'r Reading,
+    pub(crate) from: Option<&'r Scrape>,
+    pub(crate) to: &'r Scrape,
     /// Above zero.
     pub(crate) seconds: f64,
     /// The time of the balancer, in seconds since the Unix epoch.
@@ -15,7 +15,7 @@ pub(crate) struct Period<'r> {
 
 impl<'r> Period<'r> {
     /// Since the start of the process.
-    pub(crate) fn since_start(to: &'r Reading, now: u64) -> Self {
+    pub(crate) fn since_start(to: &'r Scrape, now: u64) -> Self {
         let uptime = to.process.get("uptime").copied().unwrap_or_default();
         Self { from: None, to, seconds: (uptime as f64).max(1.0), now }
     }
@@ -111,7 +111,7 @@ mod tests {
     use super::*;
 
     fn figures(text: &str, from: Option<&str>, seconds: f64) -> (Figures, Vec<(String, Figures)>) {
-        let read = |text: &str| Reading::parse(&format!("envoy_server_uptime{{}} 10\n{text}")).unwrap();
+        let read = |text: &str| Scrape::parse(&format!("envoy_server_uptime{{}} 10\n{text}")).unwrap();
         let (from, to) = (from.map(read), read(text));
         let (group, members) = Period { from: from.as_ref(), to: &to, seconds, now: 100 }.group("g");
         (group, members.into_iter().map(|(id, figures)| (id.to_owned(), figures)).collect())

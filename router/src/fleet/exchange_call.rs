@@ -1,7 +1,7 @@
 //! The exchange about one deployment: `exchange.lua` takes this instance's requests in flight,
 //! cooldown and latencies, and replies with those of the others.
 
-use crate::fleet::call::{Part, Pipeline, text};
+use crate::fleet::call::{Pipeline, RedisCommand, text};
 use crate::fleet::reply_effect::{Items, ReplyEffect};
 use crate::fleet::resp::Value;
 use crate::fleet::script::{Script, script};
@@ -38,7 +38,7 @@ pub(super) fn add(
         write(&record.latency.each),
         write(&record.latency.whole),
     ];
-    pipeline.script(Part::Exchange { index }, &SCRIPT, &keys, &arguments);
+    pipeline.script(RedisCommand::Exchange { index }, &SCRIPT, &keys, &arguments);
 }
 
 /// Applies the reply: `{in flight elsewhere, cooldown from, until, estimate, estimate, estimate}`.

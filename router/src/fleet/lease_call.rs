@@ -1,7 +1,7 @@
 //! Leases: `lease.lua` grants an instance requests and tokens of a deployment's minute, and takes
 //! back what it does not use.
 
-use crate::fleet::call::{Part, Pipeline, text};
+use crate::fleet::call::{Pipeline, RedisCommand, text};
 use crate::fleet::reply_effect::{Items, ReplyEffect};
 use crate::fleet::script::{Script, script};
 use crate::state::amount::Amount;
@@ -118,8 +118,8 @@ pub(super) fn add(
         pipeline.key("wake:"),
         text(id),
     ];
-    let part = Part::Lease { index, minute, is_acquire: wanted != Amount::default() };
-    pipeline.script(part, &SCRIPT, &keys, &arguments);
+    let command = RedisCommand::Lease { index, minute, is_acquire: wanted != Amount::default() };
+    pipeline.script(command, &SCRIPT, &keys, &arguments);
 }
 
 /// Applies the reply; `lease.lua` lists its items.

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::fleet::call::{Part, Pipeline, text};
+use crate::fleet::call::{Pipeline, RedisCommand, text};
 use crate::fleet::reply_effect::{Items, ReplyEffect};
 use crate::fleet::script::{Script, script};
 use crate::state::membership::Membership;
@@ -38,7 +38,7 @@ pub(super) fn add(pipeline: &mut Pipeline<'_>, moment: &mut Moment<'_>) {
         text(Minute::of(moment.now).0),
         pipeline.key("wake:"),
     ];
-    pipeline.script(Part::Presence { turn: turns }, &SCRIPT, &keys, &arguments);
+    pipeline.script(RedisCommand::Presence { turn: turns }, &SCRIPT, &keys, &arguments);
 }
 
 /// Notes that this instance ends, if it has a number. It keeps its share of this minute, of which
@@ -50,7 +50,7 @@ pub(super) fn remove(pipeline: &mut Pipeline<'_>, now: Duration) {
         // No presence that is still on its way has a later number.
         let next = minute.0.saturating_add(1);
         let ended = text(format_args!("0 {} {next} 0 9999999999999 0", share.at(minute)));
-        pipeline.command(Part::Deregister, &[b"HSET", &key, &text(instance), &ended]);
+        pipeline.command(RedisCommand::Deregister, &[b"HSET", &key, &text(instance), &ended]);
     }
 }
 

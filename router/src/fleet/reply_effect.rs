@@ -1,8 +1,8 @@
-//! What a part of a reply is, and what it changes.
+//! What the reply to a command is, and what it changes.
 
 use crate::fleet::resp::Value;
 
-/// The effect of one part of a reply.
+/// The effect of the reply to one command.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum ReplyEffect {
     /// A lease or an origin, for which requests wait.

@@ -3,7 +3,7 @@
 
 use crate::fleet::call::{Pipeline, RedisCommand, text};
 use crate::fleet::reply_effect::{Items, ReplyEffect};
-use crate::fleet::resp::Value;
+use crate::fleet::resp::RespValue;
 use crate::fleet::script::{Script, script};
 use crate::http::json;
 use crate::state::cooldown::{Cooldown, MAX_STEP_BACK};
@@ -84,8 +84,8 @@ fn write(estimate: &LatencyEstimate) -> Vec<u8> {
     text(format_args!("{} {ms} {load} {best}", at.0))
 }
 
-fn read(value: &Value) -> Option<LatencyEstimate> {
-    let Value::Bulk(bytes) = value else { return None };
+fn read(value: &RespValue) -> Option<LatencyEstimate> {
+    let RespValue::Bulk(bytes) = value else { return None };
     let mut words = std::str::from_utf8(bytes).ok()?.split(' ');
     let at = UnixSeconds(words.next()?.parse().ok()?);
     let number = |word: &str| word.parse().ok().map(|value: f64| value as f32);

@@ -3,7 +3,7 @@
 
 use crate::fleet::call::{Pipeline, RedisCommand, text};
 use crate::fleet::reply_effect::ReplyEffect;
-use crate::fleet::resp::Value;
+use crate::fleet::resp::RespValue;
 use crate::request::references::Reference;
 use crate::state::deployment_states::DeploymentStates;
 use crate::state::store::Moment;
@@ -32,14 +32,14 @@ pub(super) fn find(pipeline: &mut Pipeline<'_>, reference: Reference) {
 /// Applies the reply: the id of a `deployment`, or nothing.
 pub(super) fn apply(
     reference: Reference,
-    reply: &Value,
+    reply: &RespValue,
     deployment: impl Fn(&[u8]) -> Option<usize>,
     states: &mut DeploymentStates,
     moment: &Moment<'_>,
 ) -> Option<ReplyEffect> {
     match reply {
-        Value::Nil => {}
-        Value::Bulk(id) => {
+        RespValue::Nil => {}
+        RespValue::Bulk(id) => {
             if let Some(index) = deployment(id) {
                 states.remember_origin(reference, index, moment.store, false);
             }

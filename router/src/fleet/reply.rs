@@ -3,7 +3,7 @@
 use crate::fleet::call::{Call, FleetSettings, RedisCommand};
 use crate::fleet::health::{self, RedisTransition};
 use crate::fleet::reply_effect::{Items, ReplyEffect};
-use crate::fleet::resp::{self, Value};
+use crate::fleet::resp::{self, RespValue};
 use crate::fleet::wait_call::{self, Recall};
 use crate::fleet::{exchange_call, lease_call, origin_call, presence_call};
 use crate::state::deployment_states::DeploymentStates;
@@ -128,14 +128,14 @@ fn end_wait(
 }
 
 /// The replies to the commands of a call, and to QUIT.
-fn replies(call: &Call, bytes: Option<&[u8]>) -> Result<Vec<Value>, String> {
+fn replies(call: &Call, bytes: Option<&[u8]>) -> Result<Vec<RespValue>, String> {
     let replies = parse(call, bytes)?;
     problem(&replies).map_or(Ok(replies), Err)
 }
 
 /// Redis hangs up where it refuses the connection, or a long command of a user that it does not know:
 /// fewer replies then, of which the first error has the reason.
-fn parse(call: &Call, bytes: Option<&[u8]>) -> Result<Vec<Value>, String> {
+fn parse(call: &Call, bytes: Option<&[u8]>) -> Result<Vec<RespValue>, String> {
     let bytes = bytes.filter(|bytes| !bytes.is_empty()).ok_or("no reply")?;
     resp::replies(bytes, call.commands.len().saturating_add(1)).ok_or_else(|| {
         resp::first_error(bytes).unwrap_or_else(|| "a truncated or malformed reply".to_owned())
@@ -143,12 +143,12 @@ fn parse(call: &Call, bytes: Option<&[u8]>) -> Result<Vec<Value>, String> {
 }
 
 /// The first error of Redis among replies, or that they are not complete.
-fn problem(replies: &[Value]) -> Option<String> {
+fn problem(replies: &[RespValue]) -> Option<String> {
     let error = replies.iter().find_map(|reply| match reply {
-        Value::Error(error) => Some(error.clone()),
+        RespValue::Error(error) => Some(error.clone()),
         _ => None,
     });
-    let is_complete = replies.last() == Some(&Value::Simple("OK".to_owned()));
+    let is_complete = replies.last() == Some(&RespValue::Simple("OK".to_owned()));
     error.or_else(|| (!is_complete).then(|| "a truncated reply".to_owned()))
 }
 
@@ -156,7 +156,7 @@ fn problem(replies: &[Value]) -> Option<String> {
 fn apply(
     settings: &FleetSettings,
     command: RedisCommand,
-    reply: &Value,
+    reply: &RespValue,
     states: &mut DeploymentStates,
     moment: &Moment<'_>,
 ) -> Option<ReplyEffect> {

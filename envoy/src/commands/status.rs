@@ -20,7 +20,7 @@ use crate::support::version;
 /// The metrics of ten thousand deployments take two seconds.
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// Between two scrapes of `--watch`.
-const REFRESH: Duration = Duration::from_secs(2);
+const WATCH_INTERVAL: Duration = Duration::from_secs(2);
 /// The time that `--watch` shows.
 const WATCHED: Duration = Duration::from_secs(60);
 /// What is read: our own metrics, and a few of the process.
@@ -56,7 +56,7 @@ fn watch(args: &StatusArgs, agent: &Agent, url: &str, first: Timed) -> Result<Ex
     // In place of what is on the terminal; below it elsewhere.
     let clear = if stdout().is_terminal() { CLEAR } else { "" };
     while print(&format!("{clear}{shown}\n"))? {
-        sleep(REFRESH);
+        sleep(WATCH_INTERVAL);
         match read(agent, url) {
             Err(failure) => {
                 let silent = last_answer.elapsed().as_secs();

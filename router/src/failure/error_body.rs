@@ -140,7 +140,7 @@ impl ErrorBody {
     }
 
     fn code(&mut self, value: &str, depth: u32) {
-        let code = json::text(value);
+        let code = json::string_or_raw(value);
         // An object or a list starts with a bracket; a sentence holds spaces.
         let is_word =
             !code.is_empty() && code != "null" && code.len() < MAX_CODE && !code.starts_with(['{', '[']);
@@ -187,7 +187,7 @@ impl ErrorBody {
 
 /// A finite number of seconds that is not negative.
 fn seconds(value: &str) -> Option<Duration> {
-    let text = json::text(value);
+    let text = json::string_or_raw(value);
     let seconds: f64 = text.strip_suffix('s').unwrap_or(&text).parse().ok()?;
     Duration::try_from_secs_f64(seconds).ok()
 }

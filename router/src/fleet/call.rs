@@ -110,7 +110,7 @@ impl<'a> Pipeline<'a> {
             }
         }
         if redis.database != 0 {
-            self.command(RedisCommand::Setup, &[b"SELECT", &text(redis.database)]);
+            self.command(RedisCommand::Setup, &[b"SELECT", &argument(redis.database)]);
         }
     }
 
@@ -132,7 +132,7 @@ impl<'a> Pipeline<'a> {
         if !is_sent {
             self.sent.push(script);
         }
-        let count = text(keys.len());
+        let count = argument(keys.len());
         let mut words: Vec<&[u8]> = vec![eval, text_or_name, &count];
         words.extend(keys.iter().chain(arguments).map(Vec::as_slice));
         self.command(command, &words);
@@ -140,7 +140,7 @@ impl<'a> Pipeline<'a> {
 
     /// A key in this configuration's namespace.
     pub(super) fn key(&self, rest: &str) -> Vec<u8> {
-        text(format_args!("{}:{rest}", self.settings.redis.namespace))
+        argument(format_args!("{}:{rest}", self.settings.redis.namespace))
     }
 
     /// The pipeline's end; `None` where it has nothing but its beginning.
@@ -154,6 +154,6 @@ impl<'a> Pipeline<'a> {
 }
 
 /// An argument of a command.
-pub(super) fn text(value: impl Display) -> Vec<u8> {
+pub(super) fn argument(value: impl Display) -> Vec<u8> {
     value.to_string().into_bytes()
 }

@@ -1,7 +1,7 @@
 //! The exchange about one deployment: `exchange.lua` takes this instance's requests in flight,
 //! cooldown and latencies, and replies with those of the others.
 
-use crate::fleet::call::{Pipeline, RedisCommand, text};
+use crate::fleet::call::{Pipeline, RedisCommand, argument};
 use crate::fleet::reply_effect::{Items, ReplyEffect};
 use crate::fleet::resp::RespValue;
 use crate::fleet::script::{Script, script};
@@ -30,10 +30,10 @@ pub(super) fn add(
         cooldown.active_until(moment.now).map_or((0, 0), |_| (cooldown.from.0, cooldown.until.0));
     let keys = [pipeline.key(&format!("{{{id}}}:fleet"))];
     let arguments = [
-        text(pipeline.membership.instance),
-        text(record.in_flight()),
-        text(from),
-        text(until),
+        argument(pipeline.membership.instance),
+        argument(record.in_flight()),
+        argument(from),
+        argument(until),
         write(&record.latency.first),
         write(&record.latency.each),
         write(&record.latency.whole),
@@ -81,7 +81,7 @@ fn write(estimate: &LatencyEstimate) -> Vec<u8> {
     }
     let LatencyEstimate { ms, at, load, best, .. } = estimate;
     let [ms, load, best] = [ms, load, best].map(|number| json::number(f64::from(*number)));
-    text(format_args!("{} {ms} {load} {best}", at.0))
+    argument(format_args!("{} {ms} {load} {best}", at.0))
 }
 
 fn read(value: &RespValue) -> Option<LatencyEstimate> {

@@ -1,7 +1,7 @@
 //! Which deployment made what requests refer to, for the other instances: the deployment's id under
 //! the hash of the reference, for a day.
 
-use crate::fleet::call::{Pipeline, RedisCommand, text};
+use crate::fleet::call::{Pipeline, RedisCommand, argument};
 use crate::fleet::reply_effect::ReplyEffect;
 use crate::fleet::resp::RespValue;
 use crate::request::references::Reference;
@@ -52,6 +52,6 @@ pub(super) fn apply(
 
 fn key(pipeline: &Pipeline<'_>, Reference(reference): Reference) -> Vec<u8> {
     let mut key = pipeline.key("origin:");
-    key.extend_from_slice(&text(reference));
+    key.extend_from_slice(&argument(reference));
     key
 }

@@ -59,8 +59,8 @@ fn value(bytes: &[u8], depth: u32) -> Option<(RespValue, &[u8])> {
     let (kind, rest) = bytes.split_first()?;
     let (line, rest) = line(rest)?;
     match kind {
-        b'+' => Some((RespValue::Simple(text(line)), rest)),
-        b'-' => Some((RespValue::Error(text(line)), rest)),
+        b'+' => Some((RespValue::Simple(lossy_string(line)), rest)),
+        b'-' => Some((RespValue::Error(lossy_string(line)), rest)),
         b':' => Some((RespValue::Integer(number(line)?), rest)),
         b'$' => match number(line)? {
             -1 => Some((RespValue::Nil, rest)),
@@ -101,7 +101,7 @@ fn number(line: &[u8]) -> Option<i64> {
     std::str::from_utf8(line).ok()?.parse().ok()
 }
 
-fn text(line: &[u8]) -> String {
+fn lossy_string(line: &[u8]) -> String {
     String::from_utf8_lossy(line).into_owned()
 }
 

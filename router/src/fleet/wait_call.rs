@@ -5,7 +5,7 @@
 //! `presence.lua` frees the share of one that is silent and has no call open. Between two calls there
 //! is none, so each leaves a note at its end, which the next one removes.
 
-use crate::fleet::call::{Pipeline, RedisCommand, text};
+use crate::fleet::call::{Pipeline, RedisCommand, argument};
 use crate::fleet::resp::RespValue;
 use crate::fleet::script::{Script, script};
 use crate::state::time::UnixMillis;
@@ -30,10 +30,10 @@ pub struct Recall {
 pub(super) fn add(pipeline: &mut Pipeline<'_>, now: UnixMillis) {
     let instance = pipeline.membership.instance;
     let (key, shares) = (pipeline.key(&format!("wake:{instance}")), pipeline.key("shares"));
-    let (field, number) = (text(format_args!("b:{instance}")), text(now.0));
+    let (field, number) = (argument(format_args!("b:{instance}")), argument(now.0));
     pipeline.command(RedisCommand::Wait, &[b"HSET", &shares, &field, &number]);
-    pipeline.command(RedisCommand::Wait, &[b"BLPOP", &key, &text(SECONDS)]);
-    pipeline.script(RedisCommand::Wait, &END, &[shares, key], &[field, number, text(ENTRIES)]);
+    pipeline.command(RedisCommand::Wait, &[b"BLPOP", &key, &argument(SECONDS)]);
+    pipeline.script(RedisCommand::Wait, &END, &[shares, key], &[field, number, argument(ENTRIES)]);
 }
 
 /// The recalls in the replies to a wait, without those of deployments that this configuration does

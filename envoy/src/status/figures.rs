@@ -57,14 +57,14 @@ impl Figures {
 
     /// Of the group's sends, from 0 to 1.
     pub(super) fn share(&self) -> Option<f64> {
-        part(self.counted.sum("attempts_total", &[]), self.sent_by_group)
+        ratio(self.counted.sum("attempts_total", &[]), self.sent_by_group)
     }
 
     /// Of sends or requests, from 0 to 1, leaving out clients that disconnected.
     pub(super) fn success(&self, metric: &str) -> Option<f64> {
         let judged = self.counted.sum(metric, &["client_disconnected", "resent"]);
         let succeeded = self.counted.counts(metric).find(|(outcome, _)| *outcome == "success");
-        part(succeeded.map_or(0, |(_, count)| count), judged)
+        ratio(succeeded.map_or(0, |(_, count)| count), judged)
     }
 
     pub(super) fn tokens_per_minute(&self) -> f64 {
@@ -102,7 +102,7 @@ impl Figures {
     }
 }
 
-fn part(some: u64, all: u64) -> Option<f64> {
+fn ratio(some: u64, all: u64) -> Option<f64> {
     (all > 0).then(|| some as f64 / all as f64)
 }
 

@@ -73,7 +73,7 @@ fn text_struct(value: &Value) -> Result<Vec<u8>, String> {
     let mut fields = Vec::new();
     for (key, value) in value.as_object().into_iter().flatten() {
         let (mut entry, mut wrapped) = (Vec::new(), Vec::new());
-        put_bytes(&mut wrapped, STRING_VALUE, text(value)?.as_bytes());
+        put_bytes(&mut wrapped, STRING_VALUE, string(value)?.as_bytes());
         put_bytes(&mut entry, 1, key.as_bytes());
         put_bytes(&mut entry, 2, &wrapped);
         put_bytes(&mut fields, 1, &entry);
@@ -83,11 +83,11 @@ fn text_struct(value: &Value) -> Result<Vec<u8>, String> {
 
 fn put(out: &mut Vec<u8>, field: u64, field_type: FieldType, value: &Value) -> Result<(), String> {
     match field_type {
-        FieldType::Text => put_bytes(out, field, text(value)?.as_bytes()),
+        FieldType::Text => put_bytes(out, field, string(value)?.as_bytes()),
         FieldType::Bool => put_number(out, field, u64::from(value == &Value::Bool(true))),
         FieldType::Number => put_number(out, field, number(value)?),
         FieldType::Enum(names) => {
-            let name = text(value)?;
+            let name = string(value)?;
             let (_, number) = names
                 .iter()
                 .find(|(known, _)| *known == name)
@@ -104,7 +104,7 @@ fn put(out: &mut Vec<u8>, field: u64, field_type: FieldType, value: &Value) -> R
             put_number(&mut wrapped, 1, number(value)?);
             put_bytes(out, field, &wrapped);
         }
-        FieldType::Duration => put_bytes(out, field, &duration(text(value)?)?),
+        FieldType::Duration => put_bytes(out, field, &duration(string(value)?)?),
         FieldType::Message(fields) => put_bytes(out, field, &encode(fields, value)?),
         FieldType::Any => put_bytes(out, field, &typed(value)?),
         FieldType::AnyMap | FieldType::StructMap => return Err(format!("expected a map, found {value}")),
@@ -112,7 +112,7 @@ fn put(out: &mut Vec<u8>, field: u64, field_type: FieldType, value: &Value) -> R
     Ok(())
 }
 
-fn text(value: &Value) -> Result<&str, String> {
+fn string(value: &Value) -> Result<&str, String> {
     value.as_str().ok_or_else(|| format!("expected a string, found {value}"))
 }
 

@@ -91,9 +91,12 @@ impl Arguments {
             let first = ("llm-balancer".to_owned(), self.programs.product.clone());
             std::iter::once(first).chain(self.builds.iter().cloned())
         };
-        let rows = scenarios.iter().flat_map(|scenario| match scenario.is_product() {
-            true => builds().map(|(name, program)| Row::Product(*scenario, name, program)).collect(),
-            false => vec![Row::Envoy(*scenario)],
+        let rows = scenarios.iter().flat_map(|scenario| {
+            if scenario.is_product() {
+                builds().map(|(name, program)| Row::Product(*scenario, name, program)).collect()
+            } else {
+                vec![Row::Envoy(*scenario)]
+            }
         });
         let peers = self.peers.iter().filter(|_| workers == 1).map(|peer| Row::Peer(*peer));
         rows.chain(peers).collect()

@@ -27,7 +27,7 @@ use crate::load::Load;
 use crate::peers::Peer;
 use crate::programs::Programs;
 use crate::run::Plan;
-use crate::subject::{Kind, Row};
+use crate::subject::{Row, Scenario};
 
 /// Prints one table: CPU per request and more, each row beside plain Envoy in the same rounds
 #[derive(Debug, Parser)]
@@ -43,7 +43,7 @@ struct Arguments {
     loads: Vec<Load>,
     /// Rows beside plain Envoy; all by default, with 4 workers those of the product without Redis
     #[arg(long, value_enum, value_delimiter = ',')]
-    rows: Vec<Kind>,
+    rows: Vec<Scenario>,
     /// Other gateways, with one worker
     #[arg(long, value_enum, value_delimiter = ',')]
     peers: Vec<Peer>,
@@ -73,27 +73,30 @@ fn build(text: &str) -> Result<(String, PathBuf), String> {
 
 impl Arguments {
     fn rows(&self, workers: u16) -> Vec<Row> {
-        let default: &[Kind] = match workers {
+        let default: &[Scenario] = match workers {
             1 => &[
-                Kind::PlainThousand,
-                Kind::TwoHops,
-                Kind::TwoHopsFilter,
-                Kind::Product,
-                Kind::Limits,
-                Kind::Redis,
-                Kind::Thousand,
-                Kind::Wasm,
+                Scenario::PlainThousand,
+                Scenario::TwoHops,
+                Scenario::TwoHopsFilter,
+                Scenario::Product,
+                Scenario::Limits,
+                Scenario::Redis,
+                Scenario::Thousand,
+                Scenario::Wasm,
             ],
-            _ => &[Kind::Product, Kind::Limits],
+            _ => &[Scenario::Product, Scenario::Limits],
         };
-        let kinds = if self.rows.is_empty() { default } else { &self.rows };
+        let scenarios = if self.rows.is_empty() { default } else { &self.rows };
         let builds = || {
             let first = ("llm-balancer".to_owned(), self.programs.product.clone());
             std::iter::once(first).chain(self.builds.iter().cloned())
         };
-        let rows = kinds.iter().flat_map(|kind| match kind.is_product() {
-            true => builds().map(|(name, program)| Row::Product(*kind, name, program)).collect(),
-            false => vec![Row::Envoy(*kind)],
+        let rows = scenarios.iter().flat_map(|scenario| {
+            if scenario.is_product() {
+                builds().map(|(name, program)| Row::Product(*scenario, name, program)).collect()
+            } else {
+                vec![Row::Envoy(*scenario)]
+            }
         });
         let peers = self.peers.iter().filter(|_| workers == 1).map(|peer| Row::Peer(*peer));
         rows.chain(peers).collect()

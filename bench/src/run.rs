@@ -10,7 +10,7 @@ use crate::machine::{self, Processors};
 use crate::process::Process;
 use crate::provider::Provider;
 use crate::streams::Streams;
-use crate::subject::{Kind, Row, Setting, Subject, envoy, free_port};
+use crate::subject::{Row, Scenario, Setting, Subject, envoy, free_port};
 use crate::{bootstrap, http};
 
 /// Until the provider listens.
@@ -66,7 +66,7 @@ impl Plan<'_> {
             processors: &processors,
             provider: provider.port(),
         };
-        let plain = || Row::Envoy(Kind::Plain);
+        let plain = || Row::Envoy(Scenario::Plain);
         let all = [plain(), plain()].into_iter().chain(rows.iter().cloned());
         let mut measured: Vec<Running> =
             all.enumerate().map(|(number, row)| Running::start(&setting, number, row, &provider)).collect();

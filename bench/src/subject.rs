@@ -27,7 +27,7 @@ const THOUSAND: usize = 1000;
 
 /// What a row of the table is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Kind {
+pub enum Scenario {
     /// One listener, one route, one cluster: the reference
     #[value(skip)]
     Plain,
@@ -51,7 +51,7 @@ pub enum Kind {
     Wasm,
 }
 
-impl Kind {
+impl Scenario {
     fn words(self) -> &'static str {
         match self {
             Self::Plain => "plain Envoy",
@@ -89,17 +89,17 @@ impl Kind {
 /// A row of the table.
 #[derive(Clone, Debug)]
 pub enum Row {
-    Envoy(Kind),
+    Envoy(Scenario),
     /// A build of llm-balancer under this name.
-    Product(Kind, String, PathBuf),
+    Product(Scenario, String, PathBuf),
     Peer(Peer),
 }
 
 impl Row {
     pub fn name(&self) -> String {
         match self {
-            Self::Envoy(kind) => kind.words().to_owned(),
-            Self::Product(kind, name, _) => format!("{name}{}", kind.words()),
+            Self::Envoy(scenario) => scenario.words().to_owned(),
+            Self::Product(scenario, name, _) => format!("{name}{}", scenario.words()),
             Self::Peer(peer) => peer.name().to_owned(),
         }
     }
@@ -143,21 +143,21 @@ impl Setting<'_> {
         let port = free_port();
         let mut companion = None;
         let (command, headers) = match row {
-            Row::Envoy(kind) => {
+            Row::Envoy(scenario) => {
                 let mut headers = product::headers();
-                if *kind == Kind::PlainThousand {
+                if *scenario == Scenario::PlainThousand {
                     headers.push((bootstrap::CLUSTER.to_owned(), "d0".to_owned()));
                 }
-                (self.envoy(*kind, &folder, port)?, headers)
+                (self.envoy(*scenario, &folder, port)?, headers)
             }
-            Row::Product(kind, _, program) => {
-                let configuration = kind.configuration().ok_or("not a configuration of the product")?;
+            Row::Product(scenario, _, program) => {
+                let configuration = scenario.configuration().ok_or("not a configuration of the product")?;
                 let redis = configuration.redis.then(free_port);
                 companion = redis.map(|port| self.redis(&folder, port)).transpose()?;
                 let file = folder.join("config.yaml");
                 fs::write(&file, configuration.text(self.provider, redis, self.strategy))?;
                 let mut command = product::command(self, program, &file, port);
-                if *kind == Kind::Wasm {
+                if *scenario == Scenario::Wasm {
                     command.args(["--runtime", "wasm"]);
                 }
                 (command, product::headers())
@@ -170,20 +170,20 @@ impl Setting<'_> {
         wait(&mut process, port, &body, &headers)?;
         let script = folder.join("wrk.lua");
         let text = wrk::script(&folder, &body, &headers)?;
-        let draws = matches!(row, Row::Envoy(Kind::PlainThousand));
+        let draws = matches!(row, Row::Envoy(Scenario::PlainThousand));
         let text = if draws { wrk::with_a_drawn_cluster(&text, THOUSAND) } else { text };
         fs::write(&script, text)?;
         Ok(Subject { process, port, script, _companion: companion })
     }
 
-    fn envoy(&self, kind: Kind, folder: &Path, port: u16) -> Result<Command, Box<dyn Error>> {
+    fn envoy(&self, scenario: Scenario, folder: &Path, port: u16) -> Result<Command, Box<dyn Error>> {
         let filter = folder.join("empty_filter.wasm");
         fs::write(&filter, wat::parse_str(include_str!("empty_filter.wat"))?)?;
-        let bootstrap = match kind {
-            Kind::PlainThousand => bootstrap::many_clusters(port, self.provider, THOUSAND),
-            Kind::OneHopFilter => bootstrap::one_hop(port, self.provider, Some(&filter)),
-            Kind::TwoHops => bootstrap::two_hops(port, self.provider, None),
-            Kind::TwoHopsFilter => bootstrap::two_hops(port, self.provider, Some(&filter)),
+        let bootstrap = match scenario {
+            Scenario::PlainThousand => bootstrap::many_clusters(port, self.provider, THOUSAND),
+            Scenario::OneHopFilter => bootstrap::one_hop(port, self.provider, Some(&filter)),
+            Scenario::TwoHops => bootstrap::two_hops(port, self.provider, None),
+            Scenario::TwoHopsFilter => bootstrap::two_hops(port, self.provider, Some(&filter)),
             _ => bootstrap::one_hop(port, self.provider, None),
         };
         envoy(self.envoy, folder, &bootstrap, self.workers)

@@ -62,12 +62,12 @@ pub fn warnings(load: Load, workers: usize, table: &Table) -> Vec<String> {
 pub fn builds(load: Load, workers: usize, table: &Table) -> Vec<String> {
     let builds = || {
         table.rows.iter().filter_map(|row| match &row.row {
-            Row::Product(kind, name, _) => Some((kind, name, row)),
+            Row::Product(scenario, name, _) => Some((scenario, name, row)),
             _ => None,
         })
     };
-    let beside = |(kind, name, row): (_, &String, &Measured)| {
-        let (_, first_name, first) = builds().find(|(first, ..)| *first == kind)?;
+    let beside = |(scenario, name, row): (_, &String, &Measured)| {
+        let (_, first_name, first) = builds().find(|(first, ..)| *first == scenario)?;
         let ratio = ratios(&column(row, |sample| sample.cpu), &column(first, |sample| sample.cpu));
         let load = label(load, workers);
         let ratio = Mean::of(&ratio).filter(|_| name != first_name)?;
@@ -126,7 +126,7 @@ mod tests {
     use super::{builds, rows, warnings};
     use crate::load::{Load, Sample};
     use crate::run::{Measured, Table};
-    use crate::subject::{Kind, Row};
+    use crate::subject::{Row, Scenario};
 
     fn sample(cpu: f64, rate: f64) -> Option<Sample> {
         let (p50, p99) = (Some(1.0), Some(2.0));
@@ -138,12 +138,12 @@ mod tests {
     }
 
     fn build(name: &str) -> Row {
-        Row::Product(Kind::Product, name.to_owned(), "llm-balancer".into())
+        Row::Product(Scenario::Product, name.to_owned(), "llm-balancer".into())
     }
 
     fn table() -> Table {
         let plain = |first, second| {
-            measured(Row::Envoy(Kind::Plain), vec![sample(first, 8000.0), sample(second, 8000.0)])
+            measured(Row::Envoy(Scenario::Plain), vec![sample(first, 8000.0), sample(second, 8000.0)])
         };
         Table {
             plain: [plain(40.0, 50.0), plain(40.0, 50.0)],

@@ -152,9 +152,10 @@ async fn send<W: Wire>(wire: &mut BufReader<W>, piece: &[u8], chunked: bool) -> 
 }
 
 fn error(request: &Received, status: u16) -> Value {
-    match anthropic::serves(request) {
-        true => anthropic::error(&request.name, status),
-        false => openai::error(&request.name, status),
+    if anthropic::serves(request) {
+        anthropic::error(&request.name, status)
+    } else {
+        openai::error(&request.name, status)
     }
 }
 
@@ -171,9 +172,10 @@ fn message(answer: &Answer, request: &Received) -> (Vec<u8>, Vec<Vec<u8>>, bool)
             answer.status,
         ),
         Body::OfTheRoute { events } => {
-            let content = match anthropic::serves(request) {
-                true => anthropic::content(request, *events, answer.usage),
-                false => openai::content(request, *events, answer.usage),
+            let content = if anthropic::serves(request) {
+                anthropic::content(request, *events, answer.usage)
+            } else {
+                openai::content(request, *events, answer.usage)
             };
             (
                 content.content_type,

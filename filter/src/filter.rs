@@ -11,7 +11,7 @@ use crate::http_stream::again;
 use crate::redis::Redis;
 use crate::role::Role;
 use crate::shared_data::SharedData;
-use crate::shared_router::{Kind, SharedRouter};
+use crate::shared_router::{RouterKey, SharedRouter};
 use crate::stream_handle::StreamHandle;
 use crate::timers;
 use crate::{hostcalls, metrics, retry_store};
@@ -60,13 +60,13 @@ impl Filter {
         let fingerprint = BuildHasherDefault::<DefaultHasher>::default().hash_one(file);
         let vm = vm_id()?;
         let (role, number) = Role::parse(root_id);
-        let kind = Kind { fingerprint, number, is_single_hop: matches!(role, Role::SingleHop) };
+        let key = RouterKey { fingerprint, number, is_single_hop: matches!(role, Role::SingleHop) };
         // The first configuration only: its keys stay.
         #[cfg(feature = "testing")]
-        if kind.number.is_none_or(|number| number == 1) {
+        if key.number.is_none_or(|number| number == 1) {
             crate::testing::check_the_store();
         }
-        let router = SharedRouter::get(kind, vm, || read_config(file))?;
+        let router = SharedRouter::get(key, vm, || read_config(file))?;
         #[cfg(target_family = "wasm")]
         crate::allocator::expect_bodies(router.config().server.max_body_bytes);
         let revision = router.register();

@@ -14,9 +14,9 @@ use crate::shared_data::SharedData;
 use crate::timers::Heartbeat;
 use crate::{hostcalls, metrics};
 
-/// Filters of one kind have one router.
+/// What a router is found by: filters with equal keys have one router.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Kind {
+pub(crate) struct RouterKey {
     /// Of the file.
     pub(crate) fingerprint: u64,
     /// The configuration's, where its renderer counts them.
@@ -27,7 +27,7 @@ pub(crate) struct Kind {
 /// A router, and what it does once for all its filters.
 pub(crate) struct SharedRouter {
     router: Router,
-    kind: Kind,
+    key: RouterKey,
     /// Identifies this worker where one publishes for all.
     own: u64,
     heartbeat: Heartbeat,
@@ -39,18 +39,18 @@ thread_local! {
 }
 
 impl SharedRouter {
-    /// The router of this kind; `read` reads the file if no filter has it. `vm` is the number of
+    /// The router with this key; `read` reads the file if no filter has it. `vm` is the number of
     /// this VM.
-    pub(crate) fn get(kind: Kind, vm: u32, read: impl FnOnce() -> Option<Config>) -> Option<Rc<Self>> {
-        let known = ROUTERS
-            .with_borrow(|all| all.iter().filter_map(Weak::upgrade).find(|router| router.kind == kind));
+    pub(crate) fn get(key: RouterKey, vm: u32, read: impl FnOnce() -> Option<Config>) -> Option<Rc<Self>> {
+        let known =
+            ROUTERS.with_borrow(|all| all.iter().filter_map(Weak::upgrade).find(|router| router.key == key));
         if known.is_some() {
             return known;
         }
         let router = Router::new(read()?, vm);
-        let router = if kind.is_single_hop { router.in_single_hop() } else { router };
+        let router = if key.is_single_hop { router.in_single_hop() } else { router };
         router.open(&SharedData);
-        let shared = Rc::new(Self { router, kind, own: random()?, heartbeat: Heartbeat::default() });
+        let shared = Rc::new(Self { router, key, own: random()?, heartbeat: Heartbeat::default() });
         ROUTERS.with_borrow_mut(|all| {
             all.retain(|router| router.strong_count() > 0);
             all.push(Rc::downgrade(&shared));
@@ -60,7 +60,7 @@ impl SharedRouter {
 
     /// Registers this worker and its configuration. Returns the revision.
     pub(crate) fn register(&self) -> u32 {
-        self.router.announce(self.kind.number, self.kind.fingerprint, self.own, &SharedData)
+        self.router.announce(self.key.number, self.key.fingerprint, self.own, &SharedData)
     }
 
     /// Publishes what this worker has counted, with the first filter that ticks in a second.

@@ -1,7 +1,7 @@
 //! Replies of Redis: the reader against a plain one, and what is written against what is read.
 
 use arbitrary::{Result, Unstructured};
-use llm_balancer_router::testing::resp::{self, Value};
+use llm_balancer_router::testing::resp::{self, RespValue};
 
 /// Nesting of lists, and items of one, at most.
 const MOST_DEPTH: usize = 4;
@@ -26,13 +26,13 @@ pub fn redis_reply(bytes: &[u8]) {
 }
 
 /// A reader by recursion over positions.
-fn plain(bytes: &[u8], count: usize) -> Option<Vec<Value>> {
+fn plain(bytes: &[u8], count: usize) -> Option<Vec<RespValue>> {
     let mut at = 0;
-    let values: Option<Vec<Value>> = (0..count).map(|_| plain_value(bytes, &mut at, 0)).collect();
+    let values: Option<Vec<RespValue>> = (0..count).map(|_| plain_value(bytes, &mut at, 0)).collect();
     values.filter(|_| at == bytes.len())
 }
 
-fn plain_value(bytes: &[u8], at: &mut usize, depth: usize) -> Option<Value> {
+fn plain_value(bytes: &[u8], at: &mut usize, depth: usize) -> Option<RespValue> {
     let rest = bytes.get(*at..)?;
     let end = rest.windows(2).position(|two| two == b"\r\n")?;
     let kind = *rest.first().filter(|_| end > 0)?;
@@ -41,55 +41,57 @@ fn plain_value(bytes: &[u8], at: &mut usize, depth: usize) -> Option<Value> {
     let text = String::from_utf8_lossy(line).into_owned();
     let number = || text.parse::<i64>().ok();
     match kind {
-        b'+' => Some(Value::Simple(text)),
-        b'-' => Some(Value::Error(text)),
-        b':' => Some(Value::Integer(number()?)),
-        b'$' if number()? == -1 => Some(Value::Nil),
-        b'*' if number()? == -1 => Some(Value::Nil),
+        b'+' => Some(RespValue::Simple(text)),
+        b'-' => Some(RespValue::Error(text)),
+        b':' => Some(RespValue::Integer(number()?)),
+        b'$' if number()? == -1 => Some(RespValue::Nil),
+        b'*' if number()? == -1 => Some(RespValue::Nil),
         b'$' => {
             let length = usize::try_from(number()?).ok()?;
             let end = at.checked_add(length)?;
             let bulk = bytes.get(*at..end)?.to_vec();
             *at = end + 2;
-            (bytes.get(end..*at)? == b"\r\n").then_some(Value::Bulk(bulk))
+            (bytes.get(end..*at)? == b"\r\n").then_some(RespValue::Bulk(bulk))
         }
         b'*' => {
             let count = usize::try_from(number()?).ok().filter(|count| *count <= MOST_ITEMS)?;
             let items = (depth < MOST_DEPTH).then_some(0..count)?;
-            items.map(|_| plain_value(bytes, at, depth + 1)).collect::<Option<_>>().map(Value::List)
+            items.map(|_| plain_value(bytes, at, depth + 1)).collect::<Option<_>>().map(RespValue::List)
         }
         _ => None,
     }
 }
 
-fn values(u: &mut Unstructured<'_>, count: usize) -> Result<Vec<Value>> {
+fn values(u: &mut Unstructured<'_>, count: usize) -> Result<Vec<RespValue>> {
     (0..count).map(|_| value(u, 0)).collect()
 }
 
-fn value(u: &mut Unstructured<'_>, depth: usize) -> Result<Value> {
+fn value(u: &mut Unstructured<'_>, depth: usize) -> Result<RespValue> {
     let line = |text: &str| text.replace(['\r', '\n'], " ");
     Ok(match u.int_in_range(0..=if depth < MOST_DEPTH { 5_u8 } else { 4 })? {
-        0 => Value::Simple(line(u.arbitrary()?)),
-        1 => Value::Error(line(u.arbitrary()?)),
-        2 => Value::Integer(u.arbitrary()?),
-        3 => Value::Bulk(u.arbitrary()?),
-        4 => Value::Nil,
-        _ => Value::List((0..u.int_in_range(0..=4)?).map(|_| value(u, depth + 1)).collect::<Result<_>>()?),
+        0 => RespValue::Simple(line(u.arbitrary()?)),
+        1 => RespValue::Error(line(u.arbitrary()?)),
+        2 => RespValue::Integer(u.arbitrary()?),
+        3 => RespValue::Bulk(u.arbitrary()?),
+        4 => RespValue::Nil,
+        _ => {
+            RespValue::List((0..u.int_in_range(0..=4)?).map(|_| value(u, depth + 1)).collect::<Result<_>>()?)
+        }
     })
 }
 
-fn write(value: &Value, out: &mut Vec<u8>) {
+fn write(value: &RespValue, out: &mut Vec<u8>) {
     match value {
-        Value::Simple(text) => out.extend(format!("+{text}\r\n").bytes()),
-        Value::Error(text) => out.extend(format!("-{text}\r\n").bytes()),
-        Value::Integer(number) => out.extend(format!(":{number}\r\n").bytes()),
-        Value::Nil => out.extend(b"$-1\r\n"),
-        Value::Bulk(bytes) => {
+        RespValue::Simple(text) => out.extend(format!("+{text}\r\n").bytes()),
+        RespValue::Error(text) => out.extend(format!("-{text}\r\n").bytes()),
+        RespValue::Integer(number) => out.extend(format!(":{number}\r\n").bytes()),
+        RespValue::Nil => out.extend(b"$-1\r\n"),
+        RespValue::Bulk(bytes) => {
             out.extend(format!("${}\r\n", bytes.len()).bytes());
             out.extend(bytes);
             out.extend(b"\r\n");
         }
-        Value::List(items) => {
+        RespValue::List(items) => {
             out.extend(format!("*{}\r\n", items.len()).bytes());
             items.iter().for_each(|item| write(item, out));
         }

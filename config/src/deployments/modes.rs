@@ -13,11 +13,12 @@ pub(super) fn warn(reader: &mut Reader<'_>, [params, info]: [&Section<'_>; 2], r
     if !ADVISES {
         return;
     }
-    let names = [Some(resolved.model.as_str()), text(info, "base_model")];
+    let names = [Some(resolved.model.as_str()), find_text(info, "base_model")];
     let names = || names.into_iter().flatten();
-    let written = text(info, "mode").filter(|mode| *mode != "rerank" || has_own_rerankings(resolved));
+    let written = find_text(info, "mode").filter(|mode| *mode != "rerank" || has_own_rerankings(resolved));
     // LiteLLM puts the mode of the file over that of its table for names with this prefix alone.
-    let is_own = written.is_some() && text(params, "model").is_some_and(|model| model.starts_with("openai/"));
+    let is_own =
+        written.is_some() && find_text(params, "model").is_some_and(|model| model.starts_with("openai/"));
     let is_other = |mode: &&str| matches!(*mode, "responses" | "rerank") || UNSERVED.contains(mode);
     let by_name = || {
         let mode = names().find_map(|name| mode_by_name(resolved, name))?;
@@ -51,7 +52,7 @@ pub(super) fn warn(reader: &mut Reader<'_>, [params, info]: [&Section<'_>; 2], r
 }
 
 /// A value, if it is a text.
-pub(super) fn text<'s>(section: &'s Section<'_>, key: &str) -> Option<&'s str> {
+pub(super) fn find_text<'s>(section: &'s Section<'_>, key: &str) -> Option<&'s str> {
     match &section.find(key)?.node.value {
         Value::Text(text) => Some(text),
         _ => None,

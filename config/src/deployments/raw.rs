@@ -213,7 +213,8 @@ impl RawDeployment<'_> {
         let (drop_params, drop_paths) = drop_path::read(reader, params);
         let drops = reader.drop_params(params) == Some(true) || file.drop_params;
         let allowed = reader.strings(params, "allowed_openai_params").unwrap_or_default();
-        let base_model = [info, params].into_iter().find_map(|section| modes::text(section, "base_model"));
+        let base_model =
+            [info, params].into_iter().find_map(|section| modes::find_text(section, "base_model"));
         Deployment {
             id: Arc::from(""),
             group: Arc::from(self.group.as_str()),

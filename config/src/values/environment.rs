@@ -34,7 +34,8 @@ type Found = Option<(String, bool)>;
 impl<'a> Environment<'a> {
     /// With the entries of `environment_variables:`.
     pub(crate) fn new(process: Lookup<'a>, section: &[Entry]) -> Self {
-        let entries = section.iter().filter_map(|entry| Some((entry.key.clone(), text(&entry.node.value)?)));
+        let entries =
+            section.iter().filter_map(|entry| Some((entry.key.clone(), scalar_str(&entry.node.value)?)));
         // Not collected, which would add a sort to the filter.
         let mut section = BTreeMap::new();
         section.extend(entries);
@@ -158,7 +159,7 @@ impl<'a> Environment<'a> {
 }
 
 /// A scalar as Python's `str` writes it.
-fn text(value: &Value) -> Option<String> {
+fn scalar_str(value: &Value) -> Option<String> {
     match value {
         Value::Null | Value::List(_) | Value::Map(_) => None,
         scalar => Some(python::str(scalar)),

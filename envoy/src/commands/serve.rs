@@ -12,11 +12,11 @@ use crate::render::{
 };
 use crate::serve::admin::Admin;
 use crate::serve::environment::with_all_variables;
-use crate::serve::events::Events;
 use crate::serve::file_watcher::FileWatcher;
 use crate::serve::file_xds::FileXds;
 use crate::serve::revisions::Revisions;
 use crate::serve::runtime_folder::RuntimeFolder;
+use crate::serve::signals::SignalQueue;
 use crate::serve::supervisor::Supervisor;
 use crate::serve::{connections, envoy_binary, envoy_process, ports, runtime_choice};
 use crate::support::config_file::ConfigFile;
@@ -30,7 +30,8 @@ const BOOTSTRAP: &str = "bootstrap.json";
 pub(super) fn serve(args: &ServeArgs) -> Result<ExitCode, Failure> {
     check_drain(args)?;
     // Before there is anything to clean up.
-    let events = Events::new().map_err(|error| Failure::Io(format!("cannot handle signals: {error}")))?;
+    let signals =
+        SignalQueue::new().map_err(|error| Failure::Io(format!("cannot handle signals: {error}")))?;
     let file = ConfigFile::read(&args.config)?;
     let (watcher, findings) = (FileWatcher::new(file.files.clone()), file.loaded.reading.findings.len());
     let served = with_all_variables(file.accept()?);
@@ -41,7 +42,7 @@ pub(super) fn serve(args: &ServeArgs) -> Result<ExitCode, Failure> {
     let runtime = runtime_choice::choose(args.runtime, &envoy, &folder)?;
     let options = options(args, runtime, config, &folder)?;
     write_bootstrap(config, &options, &folder)?;
-    let admin = Admin::new(options.admin_port, runtime, events.stop.clone());
+    let admin = Admin::new(options.admin_port, runtime, signals.stop.clone());
     let xds = FileXds::new(admin, folder.path(), options.hops);
     let first = Resources::new(Revision::FIRST, config, &served.parsed, &options).map_err(Failure::Io)?;
     let revisions = Revisions::first(xds, first).map_err(Failure::Io)?;
@@ -60,7 +61,7 @@ pub(super) fn serve(args: &ServeArgs) -> Result<ExitCode, Failure> {
         served,
         options,
         variables,
-        events,
+        signals,
         revisions,
         watcher,
         not_served: None,

@@ -9,7 +9,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use ureq::Agent;
 
 use crate::cli::StatusArgs;
-use crate::status::{Period, Reading, table};
+use crate::status::{Period, Scrape, table};
 use crate::support::colors::RED;
 use crate::support::failure::Failure;
 use crate::support::http_client::agent;
@@ -19,8 +19,8 @@ use crate::support::version;
 
 /// The metrics of ten thousand deployments take two seconds.
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// Between two readings of `--watch`.
-const REFRESH: Duration = Duration::from_secs(2);
+/// Between two scrapes of `--watch`.
+const WATCH_INTERVAL: Duration = Duration::from_secs(2);
 /// The time that `--watch` shows.
 const WATCHED: Duration = Duration::from_secs(60);
 /// What is read: our own metrics, and a few of the process.
@@ -30,10 +30,10 @@ const MAX_GROUPS: usize = 20;
 /// Moves the cursor home and clears what is below.
 const CLEAR: &str = "\x1b[H\x1b[J";
 
-/// A reading, and when it was made.
+/// A scrape, and when it was made.
 struct Timed {
     at: Instant,
-    reading: Reading,
+    scrape: Scrape,
 }
 
 /// Prints to standard output, once or until Ctrl-C.
@@ -43,20 +43,20 @@ pub(super) fn status(args: &StatusArgs) -> Result<ExitCode, Failure> {
     if args.watch {
         return watch(args, &agent, &url, first);
     }
-    let shown = show(&Period::since_start(&first.reading, now()), args)?;
+    let shown = show(&Period::since_start(&first.scrape, now()), args)?;
     print(&shown)?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// Shows what happened in the last minute, as far as it was watched.
 fn watch(args: &StatusArgs, agent: &Agent, url: &str, first: Timed) -> Result<ExitCode, Failure> {
-    let mut shown = show(&Period::since_start(&first.reading, now()), args)?;
+    let mut shown = show(&Period::since_start(&first.scrape, now()), args)?;
     let mut last_answer = first.at;
-    let mut readings = vec![first];
+    let mut scrapes = vec![first];
     // In place of what is on the terminal; below it elsewhere.
     let clear = if stdout().is_terminal() { CLEAR } else { "" };
     while print(&format!("{clear}{shown}\n"))? {
-        sleep(REFRESH);
+        sleep(WATCH_INTERVAL);
         match read(agent, url) {
             Err(failure) => {
                 let silent = last_answer.elapsed().as_secs();
@@ -64,22 +64,22 @@ fn watch(args: &StatusArgs, agent: &Agent, url: &str, first: Timed) -> Result<Ex
             }
             Ok(newest) => {
                 last_answer = newest.at;
-                readings.retain(|reading| {
-                    newest.at.duration_since(reading.at) <= WATCHED
-                        && !newest.reading.is_of_another_process(&reading.reading)
+                scrapes.retain(|earlier| {
+                    newest.at.duration_since(earlier.at) <= WATCHED
+                        && !newest.scrape.is_of_another_process(&earlier.scrape)
                 });
-                let from = readings.first();
-                let since_start = Period::since_start(&newest.reading, now());
+                let from = scrapes.first();
+                let since_start = Period::since_start(&newest.scrape, now());
                 let seconds = from.map(|from| newest.at.duration_since(from.at).as_secs_f64());
                 let period = match (from, seconds) {
                     (Some(from), Some(seconds)) => {
-                        Period { from: Some(&from.reading), seconds, ..since_start }
+                        Period { from: Some(&from.scrape), seconds, ..since_start }
                     }
                     _ => since_start,
                 };
                 // A reload may bring the group back.
                 shown = show(&period, args).unwrap_or_else(|failure| format!("{RED}{failure}{RED:#}\n"));
-                readings.push(newest);
+                scrapes.push(newest);
             }
         }
     }
@@ -123,15 +123,15 @@ fn read(agent: &Agent, url: &str) -> Result<Timed, Failure> {
     let version = answer.headers().get(version::HEADER).and_then(|version| version.to_str().ok());
     let version = version.map(str::to_owned);
     let body = answer.body_mut().with_config().limit(MAX_BYTES).read_to_string().map_err(no_answer)?;
-    let reading = Reading::parse(&body);
-    let reading = reading.ok_or_else(|| {
+    let scrape = Scrape::parse(&body);
+    let scrape = scrape.ok_or_else(|| {
         Failure::Io(format!(
             "{shown} has no metrics of a balancer; --metrics needs the address of the status page that serve prints"
         ))
     })?;
     #[expect(clippy::disallowed_methods, reason = "the program shows real time")]
     let at = Instant::now();
-    Ok(Timed { at, reading: reading.of_version(version.as_deref()) })
+    Ok(Timed { at, scrape: scrape.of_version(version.as_deref()) })
 }
 
 /// Ten thousand deployments have 50 MB of metrics.
@@ -153,9 +153,9 @@ mod tests {
                     llm_balancer_deployment_info{group=\"gpt-4o\",deployment=\"a\"} 1\n\
                     llm_balancer_deployment_info{group=\"claude\",deployment=\"b\"} 1\n\
                     llm_balancer_requests_total{group=\"\",outcome=\"refused\"} 1\n";
-        let reading = Reading::parse(text).unwrap();
+        let scrape = Scrape::parse(text).unwrap();
         let message = "no group \"x\": expected claude, gpt-4o";
-        assert_eq!(no_group("x", &reading.group_names()), Failure::Io(message.to_owned()));
+        assert_eq!(no_group("x", &scrape.group_names()), Failure::Io(message.to_owned()));
         assert_eq!(no_group("x", &[]), Failure::Io("no group \"x\": the balancer has none".to_owned()));
     }
 

@@ -9,7 +9,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 use ureq::Agent;
 
-use super::events::StopRequest;
+use super::signals::StopRequest;
 use crate::render::{Runtime, admin_paths};
 use crate::support::http_client::agent;
 

@@ -21,10 +21,10 @@ const MAX_NAMED: usize = 4;
 
 /// Prints to standard error: standard output is the access log.
 pub(super) fn print(config: &Config, options: &Options, file: &Path, warnings: usize) {
-    message!("{}", text(config, options, file, warnings).trim_end());
+    message!("{}", banner(config, options, file, warnings).trim_end());
 }
 
-fn text(config: &Config, options: &Options, file: &Path, warnings: usize) -> String {
+fn banner(config: &Config, options: &Options, file: &Path, warnings: usize) -> String {
     let Options { listen, admin_port, .. } = options;
     let access = match config.server.master_key {
         Some(_) => String::new(),
@@ -105,7 +105,7 @@ mod tests {
         let config = reading.config.unwrap_or_else(|| panic!("{:?}", reading.findings));
         let metrics = Some("127.0.0.1:9902".parse().unwrap());
         let options = Options { metrics, ..Options::example() };
-        let text = super::text(&config, &options, Path::new("config.yaml"), warnings);
+        let text = super::banner(&config, &options, Path::new("config.yaml"), warnings);
         anstream::adapter::strip_str(&text).to_string()
     }
 

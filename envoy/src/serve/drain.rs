@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::admin::{Admin, StatKind};
 use super::envoy_process::{self, Exit};
-use super::events::{Event, Events};
+use super::signals::{Signal, SignalQueue};
 use crate::cli::ServeArgs;
 use crate::render::admin_paths;
 use crate::support::listing::counted;
@@ -61,8 +61,13 @@ impl Stage {
 /// Waits until no request is in flight, until the drain timeout, or until the next signal. The time
 /// counts from the first signal, which may have waited for the end of a reload. Returns whether Envoy
 /// can still deregister from Redis.
-pub(super) fn drain(child: &mut Child, admin: &Admin, events: &Events, args: &ServeArgs) -> io::Result<bool> {
-    let began = events.stop.since();
+pub(super) fn drain(
+    child: &mut Child,
+    admin: &Admin,
+    signals: &SignalQueue,
+    args: &ServeArgs,
+) -> io::Result<bool> {
+    let began = signals.stop.since();
     let delay = Duration::from_secs(args.drain_delay.into());
     let limit = Duration::from_secs(args.drain_timeout.into());
     let seconds = limit.as_secs();
@@ -89,7 +94,7 @@ pub(super) fn drain(child: &mut Child, admin: &Admin, events: &Events, args: &Se
             let requests = requests(left);
             message!("llm-balancer: draining {requests} (up to {seconds} s); another signal stops at once");
         }
-        if matches!(events.next(POLL), Some(Event::Stop | Event::StopNow)) {
+        if matches!(signals.next(POLL), Some(Signal::Stop | Signal::StopNow)) {
             return Ok(false);
         }
     }
@@ -182,27 +187,27 @@ mod tests {
 
     #[test]
     fn an_envoy_that_does_not_answer_hardly_extends_the_drain() {
-        let (admin, events, _mute) = mute();
-        events.stop.record(Event::Stop);
-        let took = drained(&admin, &events, "1");
+        let (admin, signals, _mute) = mute();
+        signals.stop.record(Signal::Stop);
+        let took = drained(&admin, &signals, "1");
         // Generous: a question that waits for ten seconds takes longer.
         assert!(took < Duration::from_secs(9), "{took:?}");
     }
 
     #[test]
     fn a_drain_counts_from_the_signal_though_something_else_went_on_until_now() {
-        let (admin, events, _mute) = mute();
-        events.stop.record(Event::Stop);
+        let (admin, signals, _mute) = mute();
+        signals.stop.record(Signal::Stop);
         std::thread::sleep(Duration::from_millis(1500));
-        let took = drained(&admin, &events, "1");
+        let took = drained(&admin, &signals, "1");
         assert!(took < Duration::from_secs(1), "the time was over before: {took:?}");
     }
 
     #[test]
     fn after_a_second_signal_no_question_is_asked() {
-        let (admin, events, _mute) = mute();
-        events.stop.record(Event::Stop);
-        events.stop.record(Event::Stop);
+        let (admin, signals, _mute) = mute();
+        signals.stop.record(Signal::Stop);
+        signals.stop.record(Signal::Stop);
         let began = now();
         for _ in 0..20 {
             assert_eq!(in_flight(&admin), None);
@@ -214,19 +219,19 @@ mod tests {
     const STOPPING: Duration = Duration::from_secs(5);
 
     /// An Envoy that does not answer, and the signals of this process.
-    fn mute() -> (Admin, Events, TcpListener) {
+    fn mute() -> (Admin, SignalQueue, TcpListener) {
         let mute = TcpListener::bind("127.0.0.1:0").unwrap();
-        let events = Events::none();
+        let signals = SignalQueue::none();
         let port = mute.local_addr().unwrap().port();
-        (Admin::new(port, Runtime::Wasm, events.stop.clone()), events, mute)
+        (Admin::new(port, Runtime::Wasm, signals.stop.clone()), signals, mute)
     }
 
     /// How long a drain took with this timeout in seconds. It ends though Envoy does not answer.
-    fn drained(admin: &Admin, events: &Events, timeout: &str) -> Duration {
+    fn drained(admin: &Admin, signals: &SignalQueue, timeout: &str) -> Duration {
         let cli = Cli::try_parse_from(["llm-balancer", "--config", "x.yaml", "--drain-timeout", timeout]);
         let mut child = envoy_process::spawn(sleeping()).unwrap();
         let began = now();
-        assert!(!drain(&mut child, admin, events, &cli.unwrap().serve.unwrap()).unwrap());
+        assert!(!drain(&mut child, admin, signals, &cli.unwrap().serve.unwrap()).unwrap());
         let took = began.elapsed();
         assert_eq!(stop(&mut child).unwrap(), Exit::Stopped);
         took

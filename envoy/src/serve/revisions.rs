@@ -173,7 +173,7 @@ mod tests {
     use super::*;
     use crate::render::Runtime;
     use crate::serve::admin::Admin;
-    use crate::serve::events::{Event, StopRequest};
+    use crate::serve::signals::{Signal, StopRequest};
 
     fn resources(revision: Revision) -> Resources {
         let bytes = |resource: Value| resource.to_string().into_bytes();
@@ -277,7 +277,7 @@ mod tests {
         let mut revisions = Revisions::first(xds, resources(Revision::FIRST)).unwrap();
         let routes = || fs::read(ResourceType::Routes.file(dir.path())).unwrap();
         let before = routes();
-        stop.record(Event::Stop);
+        stop.record(Signal::Stop);
         revisions.refuse_readiness();
         assert_ne!(routes(), before);
     }

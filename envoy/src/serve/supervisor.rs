@@ -11,11 +11,11 @@ use llm_balancer_config::{Config, Finding, Secret, names};
 use super::admin::StatKind;
 use super::environment::with_all_variables;
 use super::envoy_process::{self, Exit};
-use super::events::{Event, Events};
 use super::file_watcher::FileWatcher;
 use super::file_xds::PushError;
 use super::revisions::Revisions;
 use super::runtime_folder::RuntimeFolder;
+use super::signals::{Signal, SignalQueue};
 use super::{banner, config_diff, drain};
 use crate::cli::ServeArgs;
 use crate::render::{Options, Resources, deregistration, proxy_for_tunnels, proxy_variables};
@@ -77,7 +77,7 @@ pub(crate) struct Supervisor<'a> {
     pub(crate) options: Options,
     /// Credentials of forward proxies in Envoy's environment.
     pub(crate) variables: BTreeMap<&'static str, Secret>,
-    pub(crate) events: Events,
+    pub(crate) signals: SignalQueue,
     pub(crate) revisions: Revisions,
     pub(crate) watcher: FileWatcher,
     /// `None` while the newest version of the files is served.
@@ -118,7 +118,7 @@ impl Supervisor<'_> {
                 }
                 Ok(_) => {}
             }
-            if matches!(self.events.next(POLL), Some(Event::Stop | Event::StopNow)) {
+            if matches!(self.signals.next(POLL), Some(Signal::Stop | Signal::StopNow)) {
                 // `run` waits for the exit, and reports an error of that.
                 let _ = drain::stop(&mut self.child);
                 return Ok(false);
@@ -148,18 +148,18 @@ impl Supervisor<'_> {
     fn serve(&mut self) -> io::Result<Exit> {
         let mut removed = drain::now();
         while self.child.try_wait()?.is_none() {
-            match self.events.next(self.watcher.interval()) {
-                Some(Event::Reload) => self.reload(Cause::Signal),
-                Some(Event::Stop) => {
+            match self.signals.next(self.watcher.interval()) {
+                Some(Signal::Reload) => self.reload(Cause::Signal),
+                Some(Signal::Stop) => {
                     self.revisions.refuse_readiness();
                     let admin = &self.revisions.xds.admin;
-                    if drain::drain(&mut self.child, admin, &self.events, self.args)? {
+                    if drain::drain(&mut self.child, admin, &self.signals, self.args)? {
                         self.deregister();
                     }
                     return drain::stop(&mut self.child);
                 }
-                Some(Event::StopNow) => return drain::stop(&mut self.child),
-                Some(Event::Child) => {}
+                Some(Signal::StopNow) => return drain::stop(&mut self.child),
+                Some(Signal::Child) => {}
                 None => {
                     if self.watcher.has_changed() {
                         self.reload(Cause::Files);
@@ -191,7 +191,7 @@ impl Supervisor<'_> {
             let began = drain::now();
             let is_over = || drain::now().saturating_duration_since(began) >= DEREGISTRATION;
             while !is_done() && !is_over() {
-                if matches!(self.events.next(POLL), Some(Event::Stop | Event::StopNow | Event::Child)) {
+                if matches!(self.signals.next(POLL), Some(Signal::Stop | Signal::StopNow | Signal::Child)) {
                     return;
                 }
             }

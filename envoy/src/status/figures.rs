@@ -1,12 +1,12 @@
-//! What happened between two readings.
+//! What happened between two scrapes.
 
-use super::reading::{Reading, Subject};
+use super::scrape::{Scrape, Subject};
 
-/// Two readings and the time between them; without the first one, the time since the start.
+/// Two scrapes and the time between them; without the first one, the time since the start.
 #[derive(Debug)]
 pub(crate) struct Period<'r> {
-    pub(crate) from: Option<&'r Reading>,
-    pub(crate) to: &'r Reading,
+    pub(crate) from: Option<&'r Scrape>,
+    pub(crate) to: &'r Scrape,
     /// Above zero.
     pub(crate) seconds: f64,
     /// The time of the balancer, in seconds since the Unix epoch.
@@ -15,7 +15,7 @@ pub(crate) struct Period<'r> {
 
 impl<'r> Period<'r> {
     /// Since the start of the process.
-    pub(crate) fn since_start(to: &'r Reading, now: u64) -> Self {
+    pub(crate) fn since_start(to: &'r Scrape, now: u64) -> Self {
         let uptime = to.process.get("uptime").copied().unwrap_or_default();
         Self { from: None, to, seconds: (uptime as f64).max(1.0), now }
     }
@@ -57,14 +57,14 @@ impl Figures {
 
     /// Of the group's sends, from 0 to 1.
     pub(super) fn share(&self) -> Option<f64> {
-        part(self.counted.sum("attempts_total", &[]), self.sent_by_group)
+        ratio(self.counted.sum("attempts_total", &[]), self.sent_by_group)
     }
 
     /// Of sends or requests, from 0 to 1, leaving out clients that disconnected.
     pub(super) fn success(&self, metric: &str) -> Option<f64> {
         let judged = self.counted.sum(metric, &["client_disconnected", "resent"]);
         let succeeded = self.counted.counts(metric).find(|(outcome, _)| *outcome == "success");
-        part(succeeded.map_or(0, |(_, count)| count), judged)
+        ratio(succeeded.map_or(0, |(_, count)| count), judged)
     }
 
     pub(super) fn tokens_per_minute(&self) -> f64 {
@@ -102,7 +102,7 @@ impl Figures {
     }
 }
 
-fn part(some: u64, all: u64) -> Option<f64> {
+fn ratio(some: u64, all: u64) -> Option<f64> {
     (all > 0).then(|| some as f64 / all as f64)
 }
 
@@ -111,7 +111,7 @@ mod tests {
     use super::*;
 
     fn figures(text: &str, from: Option<&str>, seconds: f64) -> (Figures, Vec<(String, Figures)>) {
-        let read = |text: &str| Reading::parse(&format!("envoy_server_uptime{{}} 10\n{text}")).unwrap();
+        let read = |text: &str| Scrape::parse(&format!("envoy_server_uptime{{}} 10\n{text}")).unwrap();
         let (from, to) = (from.map(read), read(text));
         let (group, members) = Period { from: from.as_ref(), to: &to, seconds, now: 100 }.group("g");
         (group, members.into_iter().map(|(id, figures)| (id.to_owned(), figures)).collect())

@@ -1,11 +1,11 @@
-//! What a running balancer does, from its metrics: `reading` parses them, `figures` has what happened
-//! between two readings, and `table` prints that.
+//! What a running balancer does, from its metrics: `scrape` parses them, `figures` has what happened
+//! between two scrapes, and `table` prints that.
 
 mod exposition;
 mod figures;
-mod reading;
+mod scrape;
 mod table;
 
 pub(crate) use figures::Period;
-pub(crate) use reading::Reading;
+pub(crate) use scrape::Scrape;
 pub(crate) use table::table;

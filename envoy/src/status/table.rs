@@ -249,7 +249,7 @@ pub(crate) fn span(seconds: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::status::Reading;
+    use crate::status::Scrape;
 
     const D: &str = "{group=\"gpt-4o\",deployment=";
 
@@ -261,8 +261,8 @@ mod tests {
         let text = format!(
             "envoy_server_uptime{{}} 7980\nenvoy_server_live{{}} 1\nenvoy_server_state{{}} 0\nenvoy_server_concurrency{{}} 2\nllm_balancer_config_revision{{}} 3\n{text}"
         );
-        let reading = Reading::parse(&text).unwrap().of_version(version);
-        let table = table(&Period { from: None, to: &reading, seconds: 10.0, now: 100 }, only)?;
+        let scrape = Scrape::parse(&text).unwrap().of_version(version);
+        let table = table(&Period { from: None, to: &scrape, seconds: 10.0, now: 100 }, only)?;
         Some(anstream::adapter::strip_str(&table).to_string())
     }
 

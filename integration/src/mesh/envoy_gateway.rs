@@ -188,9 +188,10 @@ fn generated(rendered: &Rendered) -> Resources {
     let chain = json!({"name": routes_name, "filters": [
         {"name": "envoy.filters.network.http_connection_manager", "typed_config": manager},
     ]});
-    match place.starts_with("/default") {
-        true => listener["default_filter_chain"] = chain,
-        false => listener["filter_chains"] = json!([chain]),
+    if place.starts_with("/default") {
+        listener["default_filter_chain"] = chain;
+    } else {
+        listener["filter_chains"] = json!([chain]);
     }
     let hosts = route["spec"]["hostnames"].as_array().cloned().unwrap_or_else(|| vec![json!("*")]);
     let virtual_host = |host: &Value| {

@@ -163,9 +163,10 @@ impl Launch {
         });
         let file_for = |name: &str| File::create(dir.path().join(name)).expect("the log can be written");
         let log = file_for("log");
-        let stdout = match self.is_stdout_apart {
-            true => file_for("stdout"),
-            false => log.try_clone().expect("the log can be shared"),
+        let stdout = if self.is_stdout_apart {
+            file_for("stdout")
+        } else {
+            log.try_clone().expect("the log can be shared")
         };
         // The status page is on the port after the admin port's.
         let (port, admin_port) = (self.port.unwrap_or_else(free_port), free_pair());

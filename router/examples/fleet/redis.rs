@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use llm_balancer_router::testing::resp::{self, Value as RespValue};
+use llm_balancer_router::testing::resp::{self, RespValue};
 use llm_balancer_router::testing::script_name;
 use mlua::{Function, Lua, Table, Value, Variadic};
 

@@ -4,7 +4,7 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use crate::fleet::{Kind, Server};
+use crate::fleet::{Server, ServerProfile};
 use crate::traffic::{self, Micros, Request, SECOND};
 
 /// The simulated time; requests that are in flight at its end still end.
@@ -90,14 +90,14 @@ pub struct Simulation<'a> {
 
 /// Runs all requests through a balancer.
 pub fn run(
-    fleet: &[Kind],
+    fleet: &[ServerProfile],
     requests: &[Request],
     seed: u64,
     is_stream: bool,
     balancer: &mut dyn Balancer,
 ) -> Observed {
     let slowed = (UNTIL / 5 * 2, RECOVERED);
-    let server = |kind: &Kind| Server::new(*kind, slowed, (WARM, UNTIL));
+    let server = |profile: &ServerProfile| Server::new(*profile, slowed, (WARM, UNTIL));
     let mut simulation = Simulation {
         requests,
         progress: vec![Progress::default(); requests.len()],
@@ -176,7 +176,7 @@ impl Simulation<'_> {
         let server = &self.servers[deployment];
         let fails = match server.limited() {
             Some(wait) => Some(Error::RateLimited(wait)),
-            None if luck.fails < server.kind.fails => Some(Error::Internal),
+            None if luck.fails < server.profile.fails => Some(Error::Internal),
             None => None,
         };
         self.progress[id].fails = fails;

@@ -9,7 +9,7 @@ use crate::traffic::{Micros, SECOND};
 
 /// The properties of a deployment.
 #[derive(Clone, Copy, Debug)]
-pub struct Kind {
+pub struct ServerProfile {
     /// Seconds to the first token, alone.
     pub first: f64,
     /// Seconds for each token, alone.
@@ -25,33 +25,35 @@ pub struct Kind {
     pub slows: f64,
 }
 
-const SOUND: Kind = Kind { first: 0.3, each: 0.018, batch: 16.0, fails: 0.0, limited: 0, slows: 1.0 };
+const SOUND: ServerProfile =
+    ServerProfile { first: 0.3, each: 0.018, batch: 16.0, fails: 0.0, limited: 0, slows: 1.0 };
 
 /// Hardware of several generations, the slowest three times as slow as the fastest and with the
 /// largest batch; one that fails, one that is limited, and one that slows down. Each of them can
 /// serve an even share outside of its trouble.
-pub const UNEQUAL: [Kind; 8] = [
-    Kind { first: 0.6, each: 0.035, batch: 32.0, ..SOUND },
-    Kind { first: 0.35, each: 0.02, batch: 20.0, ..SOUND },
-    Kind { first: 0.35, each: 0.022, batch: 20.0, ..SOUND },
-    Kind { first: 0.25, each: 0.012, batch: 16.0, ..SOUND },
-    Kind { first: 0.2, each: 0.013, batch: 16.0, ..SOUND },
-    Kind { first: 0.3, each: 0.014, batch: 16.0, fails: 0.1, ..SOUND },
-    Kind { first: 0.5, each: 0.016, batch: 24.0, limited: 15, ..SOUND },
-    Kind { first: 0.3, each: 0.015, batch: 18.0, slows: 3.0, ..SOUND },
+pub const UNEQUAL: [ServerProfile; 8] = [
+    ServerProfile { first: 0.6, each: 0.035, batch: 32.0, ..SOUND },
+    ServerProfile { first: 0.35, each: 0.02, batch: 20.0, ..SOUND },
+    ServerProfile { first: 0.35, each: 0.022, batch: 20.0, ..SOUND },
+    ServerProfile { first: 0.25, each: 0.012, batch: 16.0, ..SOUND },
+    ServerProfile { first: 0.2, each: 0.013, batch: 16.0, ..SOUND },
+    ServerProfile { first: 0.3, each: 0.014, batch: 16.0, fails: 0.1, ..SOUND },
+    ServerProfile { first: 0.5, each: 0.016, batch: 24.0, limited: 15, ..SOUND },
+    ServerProfile { first: 0.3, each: 0.015, batch: 18.0, slows: 3.0, ..SOUND },
 ];
 
 /// The same with more room than the requests need, as hosted models have: the fastest could serve
 /// all of them, and a strategy that ignores the load makes no mistake.
-pub fn roomy() -> [Kind; 8] {
-    UNEQUAL.map(|kind| Kind { batch: 1000.0, ..kind })
+pub fn roomy() -> [ServerProfile; 8] {
+    UNEQUAL.map(|profile| ServerProfile { batch: 1000.0, ..profile })
 }
 
 /// Two equal ones with room for all requests, of which one is much slower for a while.
-pub const PAIR: [Kind; 2] = [Kind { batch: 1000.0, slows: 20.0, ..SOUND }, Kind { batch: 1000.0, ..SOUND }];
+pub const PAIR: [ServerProfile; 2] =
+    [ServerProfile { batch: 1000.0, slows: 20.0, ..SOUND }, ServerProfile { batch: 1000.0, ..SOUND }];
 
 /// The control: six equal ones without trouble.
-pub const EQUAL: [Kind; 6] = [SOUND; 6];
+pub const EQUAL: [ServerProfile; 6] = [SOUND; 6];
 
 /// A request in progress.
 #[derive(Clone, Copy, Debug)]
@@ -70,7 +72,7 @@ pub type Done = (usize, Micros);
 /// A deployment at work.
 #[derive(Clone, Debug)]
 pub struct Server {
-    pub kind: Kind,
+    pub profile: ServerProfile,
     jobs: Vec<Job>,
     now: Micros,
     /// The number of the valid plan: each change makes a new one.
@@ -82,15 +84,15 @@ pub struct Server {
 }
 
 impl Server {
-    pub fn new(kind: Kind, slowed: (Micros, Micros), counted: (Micros, Micros)) -> Self {
-        Self { kind, jobs: Vec::new(), now: 0, plan: 0, slowed, counted, load: 0.0 }
+    pub fn new(profile: ServerProfile, slowed: (Micros, Micros), counted: (Micros, Micros)) -> Self {
+        Self { profile, jobs: Vec::new(), now: 0, plan: 0, slowed, counted, load: 0.0 }
     }
 
     /// Seconds of work done in a second for each request.
     fn speed(&self) -> f64 {
         let is_slow = (self.slowed.0..self.slowed.1).contains(&self.now);
-        let slow = if is_slow { self.kind.slows } else { 1.0 };
-        (self.kind.batch / self.jobs.len().max(1) as f64).min(1.0) / slow
+        let slow = if is_slow { self.profile.slows } else { 1.0 };
+        (self.profile.batch / self.jobs.len().max(1) as f64).min(1.0) / slow
     }
 
     /// Works until this time, during which nothing changes.
@@ -113,8 +115,8 @@ impl Server {
 
     /// Begins a request whose first token takes `first` times as long as usual.
     pub fn begin(&mut self, request: usize, first: f64, tokens: f64) {
-        let to_first = first * self.kind.first;
-        let left = to_first + tokens * self.kind.each;
+        let to_first = first * self.profile.first;
+        let left = to_first + tokens * self.profile.each;
         self.jobs.push(Job { request, to_first, left, first: 0 });
     }
 
@@ -140,11 +142,11 @@ impl Server {
     /// Seconds until it accepts requests again, where it accepts none.
     pub fn limited(&self) -> Option<u64> {
         let second = self.now / SECOND % 90;
-        (second < self.kind.limited).then(|| self.kind.limited - second)
+        (second < self.profile.limited).then(|| self.profile.limited - second)
     }
 
     /// The requests per second that it can serve, each of this many tokens.
-    pub fn capacity(kind: &Kind, tokens: f64) -> f64 {
-        kind.batch / (kind.first + tokens * kind.each)
+    pub fn capacity(profile: &ServerProfile, tokens: f64) -> f64 {
+        profile.batch / (profile.first + tokens * profile.each)
     }
 }

@@ -22,7 +22,7 @@ mod traffic;
 use std::process::ExitCode;
 
 use events::{Balancer, Observed, RECOVERED, UNTIL};
-use fleet::{EQUAL, Kind, PAIR, Server, UNEQUAL, roomy};
+use fleet::{EQUAL, PAIR, Server, ServerProfile, UNEQUAL, roomy};
 use litellm::{LiteLlm, Strategy};
 use ours::Ours;
 use traffic::SECOND;
@@ -82,7 +82,7 @@ impl std::fmt::Display for Figures {
 }
 
 fn figures(
-    fleet: &[Kind],
+    fleet: &[ServerProfile],
     rate: f64,
     is_stream: bool,
     balancer: &dyn Fn(u64) -> Box<dyn Balancer>,
@@ -95,13 +95,13 @@ fn figures(
 }
 
 /// The requests per second that use a fleet as intended.
-fn rate(fleet: &[Kind]) -> f64 {
-    let capacity = |kind| Server::capacity(kind, traffic::mean_tokens());
+fn rate(fleet: &[ServerProfile]) -> f64 {
+    let capacity = |profile| Server::capacity(profile, traffic::mean_tokens());
     fleet.iter().map(capacity).sum::<f64>() * traffic::UTILISATION
 }
 
 /// Prints a fleet's table; returns our figures and LiteLLM's by row.
-fn table(name: &str, fleet: &[Kind], rate: f64) -> Vec<(Figures, Figures)> {
+fn table(name: &str, fleet: &[ServerProfile], rate: f64) -> Vec<(Figures, Figures)> {
     println!("\n{name}, {rate:.1} requests/s");
     println!("{:30} {:^34} | {:^34} | ratio", "", "llm-balancer", "LiteLLM");
     let columns = format!("{:>7} {:>7} {:>8} {:>9}", "p50 s", "p99 s", "errors %", "max/mean");

@@ -36,37 +36,38 @@ fn key(kind: u64, client: Option<u64>, id: u64) -> u64 {
 }
 
 fn body_session(body: &SentMembers<'_>) -> Option<u64> {
-    let of = |name| session_of_metadata(&Object::parse(text(body.present(name))?.as_bytes()).ok()?);
-    let own = || text(body.present("litellm_session_id")).map(|id| hash(id.as_bytes()));
+    let of = |name| session_of_metadata(&Object::parse(non_empty(body.present(name))?.as_bytes()).ok()?);
+    let own = || non_empty(body.present("litellm_session_id")).map(|id| hash(id.as_bytes()));
     of("litellm_metadata").or_else(|| of("metadata")).or_else(own)
 }
 
 fn session_of_metadata(metadata: &Object<'_>) -> Option<u64> {
-    if let Some(id) = text(metadata.present("session_id")) {
+    if let Some(id) = non_empty(metadata.present("session_id")) {
         return Some(hash(id.as_bytes()));
     }
-    let user = text(metadata.present("user_id"))?;
+    let user = non_empty(metadata.present("user_id"))?;
     if let Some((_, id)) = user.rsplit_once(SESSION_OF_USER) {
         return Some(hash(id.as_bytes()));
     }
     // Newer versions send an object, as text or as it is.
     let user = Object::parse(user.as_bytes()).ok()?;
-    text(user.present("session_id")).map(|id| hash(id.as_bytes()))
+    non_empty(user.present("session_id")).map(|id| hash(id.as_bytes()))
 }
 
 /// `user` of OpenAI, or `metadata.user_id` of Anthropic.
 fn user(body: &SentMembers<'_>) -> Option<u64> {
-    if let Some(user) = text(body.present("user")) {
+    if let Some(user) = non_empty(body.present("user")) {
         return Some(hash(user.as_bytes()));
     }
-    let metadata = text(body.present("metadata"))?;
+    let metadata = non_empty(body.present("metadata"))?;
     let metadata = Object::parse(metadata.as_bytes()).ok()?;
-    let user = text(metadata.present("user_id"))?;
+    let user = non_empty(metadata.present("user_id"))?;
     let user = user.rsplit_once(SESSION_OF_USER).map_or(&*user, |(user, _)| user);
     Some(hash(user.as_bytes()))
 }
 
-/// A member's value that is a string, without its escapes, or any other scalar or object in its own text.
-fn text(value: Option<&str>) -> Option<Cow<'_, str>> {
-    value.map(json::text).filter(|text| !text.is_empty())
+/// A member's value: a string without its escapes, anything else as it is written; `None` where
+/// that is empty.
+fn non_empty(value: Option<&str>) -> Option<Cow<'_, str>> {
+    value.map(json::string_or_raw).filter(|text| !text.is_empty())
 }

@@ -35,8 +35,9 @@ pub struct ErrorBody {
     status: Option<(u32, u16)>,
 }
 
+/// What a member of an error says.
 #[derive(Clone, Copy)]
-enum Part {
+enum ErrorField {
     Code,
     Message,
     Param,
@@ -47,22 +48,25 @@ enum Part {
 }
 
 /// The members that are read, in lower case.
-const MEMBERS: [(Part, &str); 5] = [
-    (Part::Code, "code type status status_code reason error_type error_code errcode __type quotaid"),
-    (Part::Message, "message detail msg title error_message error_msg errmsg error_description status_msg"),
-    (Part::Param, "param loc field"),
-    (Part::RetryAfter, "retrydelay retry_after retry_after_seconds"),
+const MEMBERS: [(ErrorField, &str); 5] = [
+    (ErrorField::Code, "code type status status_code reason error_type error_code errcode __type quotaid"),
     (
-        Part::Error,
+        ErrorField::Message,
+        "message detail msg title error_message error_msg errmsg error_description status_msg",
+    ),
+    (ErrorField::Param, "param loc field"),
+    (ErrorField::RetryAfter, "retrydelay retry_after retry_after_seconds"),
+    (
+        ErrorField::Error,
         "error errors innererror inner_error details violations metadata raw base_resp x_groq \
          provider_specific_fields external_model_message external_model_error",
     ),
 ];
 
-impl Part {
+impl ErrorField {
     fn of(key: &str) -> Option<Self> {
         let is_known = |known: &str| known.eq_ignore_ascii_case(key);
-        MEMBERS.iter().find(|(_, keys)| keys.split_ascii_whitespace().any(is_known)).map(|(part, _)| *part)
+        MEMBERS.iter().find(|(_, keys)| keys.split_ascii_whitespace().any(is_known)).map(|(field, _)| *field)
     }
 }
 
@@ -117,15 +121,17 @@ impl ErrorBody {
     fn object(&mut self, text: &str, depth: u32) {
         let Ok(object) = Object::parse(text.as_bytes()) else { return };
         for member in object.members() {
-            match Part::of(&member.key) {
-                Some(Part::Code) => self.code(member.value, depth),
-                Some(Part::Param) => self.param(member.value),
-                Some(Part::RetryAfter) => self.retry_after = self.retry_after.max(seconds(member.value)),
-                Some(Part::Error) => {
+            match ErrorField::of(&member.key) {
+                Some(ErrorField::Code) => self.code(member.value, depth),
+                Some(ErrorField::Param) => self.param(member.value),
+                Some(ErrorField::RetryAfter) => {
+                    self.retry_after = self.retry_after.max(seconds(member.value))
+                }
+                Some(ErrorField::Error) => {
                     self.bare_code(member.value, depth);
                     self.value(member.value, depth.saturating_add(1));
                 }
-                Some(Part::Message) => self.value(member.value, depth.saturating_add(1)),
+                Some(ErrorField::Message) => self.value(member.value, depth.saturating_add(1)),
                 // Some servers list errors by parameter: {"details": {"stream_options": [..]}}.
                 None if member.key == "stream_options" => self.add_param(&member.key),
                 None => {}
@@ -134,7 +140,7 @@ impl ErrorBody {
     }
 
     fn code(&mut self, value: &str, depth: u32) {
-        let code = json::text(value);
+        let code = json::string_or_raw(value);
         // An object or a list starts with a bracket; a sentence holds spaces.
         let is_word =
             !code.is_empty() && code != "null" && code.len() < MAX_CODE && !code.starts_with(['{', '[']);
@@ -181,7 +187,7 @@ impl ErrorBody {
 
 /// A finite number of seconds that is not negative.
 fn seconds(value: &str) -> Option<Duration> {
-    let text = json::text(value);
+    let text = json::string_or_raw(value);
     let seconds: f64 = text.strip_suffix('s').unwrap_or(&text).parse().ok()?;
     Duration::try_from_secs_f64(seconds).ok()
 }

@@ -14,7 +14,7 @@ pub(super) fn named_wait(message: &str) -> Option<Duration> {
 /// Numbers, each with its unit. None and zero name no time.
 fn duration(mut text: &str) -> Option<Duration> {
     let mut seconds = 0.0;
-    while let Some((more, rest)) = part(text) {
+    while let Some((more, rest)) = seconds_and_rest(text) {
         seconds += more;
         text = rest.trim_start();
     }
@@ -22,7 +22,7 @@ fn duration(mut text: &str) -> Option<Duration> {
 }
 
 /// The seconds of a number with its unit, and what follows.
-fn part(text: &str) -> Option<(f64, &str)> {
+fn seconds_and_rest(text: &str) -> Option<(f64, &str)> {
     let (number, rest) = split(text, |c| c.is_ascii_digit() || c == '.')?;
     let (unit, rest) = split(rest.trim_start(), |c| c.is_ascii_alphabetic())?;
     let scale = match unit {

@@ -38,12 +38,12 @@ pub struct Call {
     /// What is sent, in Redis' wire format.
     pub bytes: Vec<u8>,
     /// What its replies mean, in order.
-    pub(super) parts: Vec<Part>,
+    pub(super) commands: Vec<RedisCommand>,
 }
 
 /// A command of a pipeline.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Part {
+pub(super) enum RedisCommand {
     /// AUTH or SELECT.
     Setup,
     /// Of the turn with this number.
@@ -71,8 +71,8 @@ pub(super) enum Part {
 impl Call {
     /// The deployments that it asks leases of.
     pub fn leases(&self) -> impl Iterator<Item = usize> {
-        self.parts.iter().filter_map(|part| match part {
-            Part::Lease { index, .. } => Some(*index),
+        self.commands.iter().filter_map(|command| match command {
+            RedisCommand::Lease { index, .. } => Some(*index),
             _ => None,
         })
     }
@@ -80,7 +80,7 @@ impl Call {
     /// Whether it waits for other instances' requests: it may take a minute, and that it breaks off
     /// says nothing about Redis.
     pub fn is_wait(&self) -> bool {
-        self.parts.last().is_some_and(|part| matches!(part, Part::Wait))
+        self.commands.last().is_some_and(|command| matches!(command, RedisCommand::Wait))
     }
 }
 
@@ -95,7 +95,7 @@ pub(super) struct Pipeline<'a> {
 
 impl<'a> Pipeline<'a> {
     pub(super) fn new(settings: &'a FleetSettings, membership: Membership) -> Self {
-        let call = Call { bytes: Vec::with_capacity(2048), parts: Vec::new() };
+        let call = Call { bytes: Vec::with_capacity(2048), commands: Vec::new() };
         let mut pipeline = Self { settings, membership, call, sent: Vec::new() };
         pipeline.set_up(&settings.redis);
         pipeline
@@ -105,47 +105,47 @@ impl<'a> Pipeline<'a> {
         if let Some(password) = &redis.password {
             let password = password.reveal().as_bytes();
             match &redis.username {
-                Some(user) => self.command(Part::Setup, &[b"AUTH", user.as_bytes(), password]),
-                None => self.command(Part::Setup, &[b"AUTH", password]),
+                Some(user) => self.command(RedisCommand::Setup, &[b"AUTH", user.as_bytes(), password]),
+                None => self.command(RedisCommand::Setup, &[b"AUTH", password]),
             }
         }
         if redis.database != 0 {
-            self.command(Part::Setup, &[b"SELECT", &text(redis.database)]);
+            self.command(RedisCommand::Setup, &[b"SELECT", &argument(redis.database)]);
         }
     }
 
-    pub(super) fn command(&mut self, part: Part, arguments: &[&[u8]]) {
+    pub(super) fn command(&mut self, command: RedisCommand, arguments: &[&[u8]]) {
         resp::command(&mut self.call.bytes, arguments);
-        self.call.parts.push(part);
+        self.call.commands.push(command);
     }
 
     pub(super) fn script(
         &mut self,
-        part: Part,
+        command: RedisCommand,
         script: &'static Script,
         keys: &[Vec<u8>],
         arguments: &[Vec<u8>],
     ) {
         let is_sent = self.sent.iter().any(|sent| sent.name == script.name);
-        let (command, text_or_name): (&[u8], &[u8]) =
+        let (eval, text_or_name): (&[u8], &[u8]) =
             if is_sent { (b"EVALSHA", &script.name) } else { (b"EVAL", script.text) };
         if !is_sent {
             self.sent.push(script);
         }
-        let count = text(keys.len());
-        let mut words: Vec<&[u8]> = vec![command, text_or_name, &count];
+        let count = argument(keys.len());
+        let mut words: Vec<&[u8]> = vec![eval, text_or_name, &count];
         words.extend(keys.iter().chain(arguments).map(Vec::as_slice));
-        self.command(part, &words);
+        self.command(command, &words);
     }
 
     /// A key in this configuration's namespace.
     pub(super) fn key(&self, rest: &str) -> Vec<u8> {
-        text(format_args!("{}:{rest}", self.settings.redis.namespace))
+        argument(format_args!("{}:{rest}", self.settings.redis.namespace))
     }
 
     /// The pipeline's end; `None` where it has nothing but its beginning.
     pub(super) fn finish(mut self) -> Option<Call> {
-        if self.call.parts.iter().all(|part| matches!(part, Part::Setup)) {
+        if self.call.commands.iter().all(|command| matches!(command, RedisCommand::Setup)) {
             return None;
         }
         resp::command(&mut self.call.bytes, &[b"QUIT"]);
@@ -154,6 +154,6 @@ impl<'a> Pipeline<'a> {
 }
 
 /// An argument of a command.
-pub(super) fn text(value: impl Display) -> Vec<u8> {
+pub(super) fn argument(value: impl Display) -> Vec<u8> {
     value.to_string().into_bytes()
 }

@@ -1,9 +1,9 @@
 //! The exchange about one deployment: `exchange.lua` takes this instance's requests in flight,
 //! cooldown and latencies, and replies with those of the others.
 
-use crate::fleet::call::{Part, Pipeline, text};
+use crate::fleet::call::{Pipeline, RedisCommand, argument};
 use crate::fleet::reply_effect::{Items, ReplyEffect};
-use crate::fleet::resp::Value;
+use crate::fleet::resp::RespValue;
 use crate::fleet::script::{Script, script};
 use crate::http::json;
 use crate::state::cooldown::{Cooldown, MAX_STEP_BACK};
@@ -30,15 +30,15 @@ pub(super) fn add(
         cooldown.active_until(moment.now).map_or((0, 0), |_| (cooldown.from.0, cooldown.until.0));
     let keys = [pipeline.key(&format!("{{{id}}}:fleet"))];
     let arguments = [
-        text(pipeline.membership.instance),
-        text(record.in_flight()),
-        text(from),
-        text(until),
+        argument(pipeline.membership.instance),
+        argument(record.in_flight()),
+        argument(from),
+        argument(until),
         write(&record.latency.first),
         write(&record.latency.each),
         write(&record.latency.whole),
     ];
-    pipeline.script(Part::Exchange { index }, &SCRIPT, &keys, &arguments);
+    pipeline.script(RedisCommand::Exchange { index }, &SCRIPT, &keys, &arguments);
 }
 
 /// Applies the reply: `{in flight elsewhere, cooldown from, until, estimate, estimate, estimate}`.
@@ -81,11 +81,11 @@ fn write(estimate: &LatencyEstimate) -> Vec<u8> {
     }
     let LatencyEstimate { ms, at, load, best, .. } = estimate;
     let [ms, load, best] = [ms, load, best].map(|number| json::number(f64::from(*number)));
-    text(format_args!("{} {ms} {load} {best}", at.0))
+    argument(format_args!("{} {ms} {load} {best}", at.0))
 }
 
-fn read(value: &Value) -> Option<LatencyEstimate> {
-    let Value::Bulk(bytes) = value else { return None };
+fn read(value: &RespValue) -> Option<LatencyEstimate> {
+    let RespValue::Bulk(bytes) = value else { return None };
     let mut words = std::str::from_utf8(bytes).ok()?.split(' ');
     let at = UnixSeconds(words.next()?.parse().ok()?);
     let number = |word: &str| word.parse().ok().map(|value: f64| value as f32);

@@ -1,7 +1,7 @@
 //! Leases: `lease.lua` grants an instance requests and tokens of a deployment's minute, and takes
 //! back what it does not use.
 
-use crate::fleet::call::{Part, Pipeline, text};
+use crate::fleet::call::{Pipeline, RedisCommand, argument};
 use crate::fleet::reply_effect::{Items, ReplyEffect};
 use crate::fleet::script::{Script, script};
 use crate::state::amount::Amount;
@@ -95,31 +95,31 @@ pub(super) fn add(
     };
     let minute = record.window.minute;
     let needed = if let LeaseCall::Acquire(needed) = call { needed } else { Amount::default() };
-    let limit = |limit: Option<u64>| limit.map_or_else(|| b"-1".to_vec(), text);
+    let limit = |limit: Option<u64>| limit.map_or_else(|| b"-1".to_vec(), argument);
     let of_minute = pipeline.key(&format!("{{{id}}}:{}", minute.0));
     let keys = [of_minute, pipeline.key("epoch"), pipeline.key("shares")];
     let arguments = [
-        text(membership.instance),
-        text(membership.epoch),
-        text(minute.0),
+        argument(membership.instance),
+        argument(membership.epoch),
+        argument(minute.0),
         limit(limits.rpm),
         limit(limits.tpm),
-        text(wanted.requests),
-        text(wanted.tokens),
-        text(returned.requests),
-        text(returned.tokens),
-        text(used.requests),
-        text(used.tokens),
-        text(needed.requests),
-        text(needed.tokens),
-        text(u8::from(membership.lost_minute == minute)),
-        text(held.requests),
-        text(held.tokens),
+        argument(wanted.requests),
+        argument(wanted.tokens),
+        argument(returned.requests),
+        argument(returned.tokens),
+        argument(used.requests),
+        argument(used.tokens),
+        argument(needed.requests),
+        argument(needed.tokens),
+        argument(u8::from(membership.lost_minute == minute)),
+        argument(held.requests),
+        argument(held.tokens),
         pipeline.key("wake:"),
-        text(id),
+        argument(id),
     ];
-    let part = Part::Lease { index, minute, is_acquire: wanted != Amount::default() };
-    pipeline.script(part, &SCRIPT, &keys, &arguments);
+    let command = RedisCommand::Lease { index, minute, is_acquire: wanted != Amount::default() };
+    pipeline.script(command, &SCRIPT, &keys, &arguments);
 }
 
 /// Applies the reply; `lease.lua` lists its items.

@@ -1,7 +1,7 @@
 //! The calls to Redis, through which instances share limits, cooldowns and latencies.
 //!
 //! A call is one pipeline of scripts that ends in QUIT, whose `+OK` shows that the reply is
-//! complete. Each script runs once and replies by itself, so the parts of a pipeline need not
+//! complete. Each script runs once and replies by itself, so the commands of a pipeline need not
 //! belong together. A lost reply costs what it granted: such a lease stays taken until the minute
 //! ends, so the fleet admits less, and never more.
 //!

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::fleet::call::{Part, Pipeline, text};
+use crate::fleet::call::{Pipeline, RedisCommand, argument};
 use crate::fleet::reply_effect::{Items, ReplyEffect};
 use crate::fleet::script::{Script, script};
 use crate::state::membership::Membership;
@@ -25,20 +25,20 @@ pub(super) fn add(pipeline: &mut Pipeline<'_>, moment: &mut Moment<'_>) {
     let keys = [pipeline.key("shares"), pipeline.key("epoch"), pipeline.key("run")];
     let known = if share.target == 0 { 0 } else { share.after.saturating_add(share.others).min(WHOLE) };
     let arguments = [
-        text(instance),
+        argument(instance),
         // 52 bits, which Lua's numbers hold exactly.
-        text((moment.random.bits() >> 12).max(1)),
-        text(epoch),
-        text(turns),
-        text(share.after),
-        text(share.before),
-        text(share.from.0),
-        text(known),
-        text(pipeline.membership.weight()),
-        text(Minute::of(moment.now).0),
+        argument((moment.random.bits() >> 12).max(1)),
+        argument(epoch),
+        argument(turns),
+        argument(share.after),
+        argument(share.before),
+        argument(share.from.0),
+        argument(known),
+        argument(pipeline.membership.weight()),
+        argument(Minute::of(moment.now).0),
         pipeline.key("wake:"),
     ];
-    pipeline.script(Part::Presence { turn: turns }, &SCRIPT, &keys, &arguments);
+    pipeline.script(RedisCommand::Presence { turn: turns }, &SCRIPT, &keys, &arguments);
 }
 
 /// Notes that this instance ends, if it has a number. It keeps its share of this minute, of which
@@ -49,8 +49,8 @@ pub(super) fn remove(pipeline: &mut Pipeline<'_>, now: Duration) {
         let (key, minute) = (pipeline.key("shares"), Minute::of(now));
         // No presence that is still on its way has a later number.
         let next = minute.0.saturating_add(1);
-        let ended = text(format_args!("0 {} {next} 0 9999999999999 0", share.at(minute)));
-        pipeline.command(Part::Deregister, &[b"HSET", &key, &text(instance), &ended]);
+        let ended = argument(format_args!("0 {} {next} 0 9999999999999 0", share.at(minute)));
+        pipeline.command(RedisCommand::Deregister, &[b"HSET", &key, &argument(instance), &ended]);
     }
 }
 

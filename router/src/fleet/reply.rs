@@ -1,9 +1,9 @@
 //! What the reply to a call changes. One that a script does not make changes nothing.
 
-use crate::fleet::call::{Call, FleetSettings, Part};
+use crate::fleet::call::{Call, FleetSettings, RedisCommand};
 use crate::fleet::health::{self, RedisTransition};
 use crate::fleet::reply_effect::{Items, ReplyEffect};
-use crate::fleet::resp::{self, Value};
+use crate::fleet::resp::{self, RespValue};
 use crate::fleet::wait_call::{self, Recall};
 use crate::fleet::{exchange_call, lease_call, origin_call, presence_call};
 use crate::state::deployment_states::DeploymentStates;
@@ -60,8 +60,8 @@ pub(crate) fn apply_reply(
     let lost_before = states.read_membership(moment.now, moment.store).lost_minute;
     let mut effects = Vec::new();
     let result = replies(call, reply).and_then(|replies| {
-        let parts = call.parts.iter().zip(&replies);
-        effects.extend(parts.map(|(part, reply)| apply(settings, *part, reply, states, moment)));
+        let commands = call.commands.iter().zip(&replies);
+        effects.extend(commands.map(|(command, reply)| apply(settings, *command, reply, states, moment)));
         if effects.contains(&None) {
             Err("an unexpected reply".to_owned())
         } else if effects.contains(&Some(ReplyEffect::Lost)) {
@@ -108,7 +108,7 @@ fn end_wait(
     };
     let problem = problem(&replies);
     // AUTH and SELECT come first.
-    let setup = call.parts.iter().take_while(|part| matches!(part, Part::Setup)).count();
+    let setup = call.commands.iter().take_while(|command| matches!(command, RedisCommand::Setup)).count();
     let replies = replies.get(setup..).unwrap_or_default();
     let follow_up = match wait_call::recalls(replies, |id| settings.index(id)) {
         // What is answered in the place of Redis must not make an endless loop.
@@ -127,48 +127,50 @@ fn end_wait(
     CallResult { transition, ..CallResult::of_wait("error", follow_up) }
 }
 
-/// The replies to the parts of a call, and to QUIT.
-fn replies(call: &Call, bytes: Option<&[u8]>) -> Result<Vec<Value>, String> {
+/// The replies to the commands of a call, and to QUIT.
+fn replies(call: &Call, bytes: Option<&[u8]>) -> Result<Vec<RespValue>, String> {
     let replies = parse(call, bytes)?;
     problem(&replies).map_or(Ok(replies), Err)
 }
 
 /// Redis hangs up where it refuses the connection, or a long command of a user that it does not know:
 /// fewer replies then, of which the first error has the reason.
-fn parse(call: &Call, bytes: Option<&[u8]>) -> Result<Vec<Value>, String> {
+fn parse(call: &Call, bytes: Option<&[u8]>) -> Result<Vec<RespValue>, String> {
     let bytes = bytes.filter(|bytes| !bytes.is_empty()).ok_or("no reply")?;
-    resp::replies(bytes, call.parts.len().saturating_add(1)).ok_or_else(|| {
+    resp::replies(bytes, call.commands.len().saturating_add(1)).ok_or_else(|| {
         resp::first_error(bytes).unwrap_or_else(|| "a truncated or malformed reply".to_owned())
     })
 }
 
 /// The first error of Redis among replies, or that they are not complete.
-fn problem(replies: &[Value]) -> Option<String> {
+fn problem(replies: &[RespValue]) -> Option<String> {
     let error = replies.iter().find_map(|reply| match reply {
-        Value::Error(error) => Some(error.clone()),
+        RespValue::Error(error) => Some(error.clone()),
         _ => None,
     });
-    let is_complete = replies.last() == Some(&Value::Simple("OK".to_owned()));
+    let is_complete = replies.last() == Some(&RespValue::Simple("OK".to_owned()));
     error.or_else(|| (!is_complete).then(|| "a truncated reply".to_owned()))
 }
 
-/// Applies one part of a reply; `None` for one that its script does not make.
+/// Applies the reply to one command; `None` for one that its script does not make.
 fn apply(
     settings: &FleetSettings,
-    part: Part,
-    reply: &Value,
+    command: RedisCommand,
+    reply: &RespValue,
     states: &mut DeploymentStates,
     moment: &Moment<'_>,
 ) -> Option<ReplyEffect> {
     let items = Items::of(reply);
-    match part {
-        Part::Setup | Part::Deregister | Part::Wait | Part::PublishOrigin => Some(ReplyEffect::None),
-        Part::Presence { turn } => presence_call::apply(turn, &items, moment),
-        Part::Lease { index, minute, is_acquire } => {
+    match command {
+        RedisCommand::Setup | RedisCommand::Deregister | RedisCommand::Wait | RedisCommand::PublishOrigin => {
+            Some(ReplyEffect::None)
+        }
+        RedisCommand::Presence { turn } => presence_call::apply(turn, &items, moment),
+        RedisCommand::Lease { index, minute, is_acquire } => {
             lease_call::apply((index, minute, is_acquire), &items, states, moment)
         }
-        Part::Exchange { index } => exchange_call::apply(index, &items, states, moment),
-        Part::FindOrigin { reference } => {
+        RedisCommand::Exchange { index } => exchange_call::apply(index, &items, states, moment),
+        RedisCommand::FindOrigin { reference } => {
             origin_call::apply(reference, reply, |id| settings.index(id), states, moment)
         }
     }
@@ -179,8 +181,12 @@ mod tests {
     use super::*;
 
     fn problem_of(reply: &str) -> String {
-        let parts = vec![Part::Setup, Part::Presence { turn: 1 }, Part::Exchange { index: 0 }];
-        replies(&Call { bytes: Vec::new(), parts }, Some(reply.as_bytes())).unwrap_err()
+        let commands = vec![
+            RedisCommand::Setup,
+            RedisCommand::Presence { turn: 1 },
+            RedisCommand::Exchange { index: 0 },
+        ];
+        replies(&Call { bytes: Vec::new(), commands }, Some(reply.as_bytes())).unwrap_err()
     }
 
     #[test]

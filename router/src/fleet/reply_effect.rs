@@ -1,8 +1,8 @@
-//! What a part of a reply is, and what it changes.
+//! What the reply to a command is, and what it changes.
 
-use crate::fleet::resp::Value;
+use crate::fleet::resp::RespValue;
 
-/// The effect of one part of a reply.
+/// The effect of the reply to one command.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum ReplyEffect {
     /// A lease or an origin, for which requests wait.
@@ -18,15 +18,15 @@ pub(super) enum ReplyEffect {
 }
 
 /// The items of one reply.
-pub(super) struct Items<'a>(&'a [Value]);
+pub(super) struct Items<'a>(&'a [RespValue]);
 
 impl<'a> Items<'a> {
     /// Those of an array; none of anything else.
-    pub(super) fn of(reply: &'a Value) -> Self {
+    pub(super) fn of(reply: &'a RespValue) -> Self {
         Self(reply.items().unwrap_or_default())
     }
 
-    pub(super) fn get(&self, place: usize) -> Option<&Value> {
+    pub(super) fn get(&self, place: usize) -> Option<&RespValue> {
         self.0.get(place)
     }
 

@@ -9,7 +9,7 @@ const MAX_DEPTH: u32 = 4;
 
 /// A reply.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Value {
+pub enum RespValue {
     /// `+OK`
     Simple(String),
     /// `-ERR ..`
@@ -21,7 +21,7 @@ pub enum Value {
     /// `$-1`, `*-1`
     Nil,
     /// `*2 ..`
-    List(Vec<Value>),
+    List(Vec<RespValue>),
 }
 
 /// Appends a command. Arguments have their length before them, so none can become another command.
@@ -35,7 +35,7 @@ pub fn command(out: &mut Vec<u8>, arguments: &[&[u8]]) {
 }
 
 /// Reads exactly this many replies; `None` where the bytes are anything else.
-pub fn replies(mut bytes: &[u8], count: usize) -> Option<Vec<Value>> {
+pub fn replies(mut bytes: &[u8], count: usize) -> Option<Vec<RespValue>> {
     let mut values = Vec::with_capacity(count.min(MAX_ITEMS));
     for _ in 0..count {
         let (value, rest) = value(bytes, 0)?;
@@ -49,36 +49,36 @@ pub fn replies(mut bytes: &[u8], count: usize) -> Option<Vec<Value>> {
 pub fn first_error(mut bytes: &[u8]) -> Option<String> {
     loop {
         match value(bytes, 0)? {
-            (Value::Error(error), _) => return Some(error),
+            (RespValue::Error(error), _) => return Some(error),
             (_, rest) => bytes = rest,
         }
     }
 }
 
-fn value(bytes: &[u8], depth: u32) -> Option<(Value, &[u8])> {
+fn value(bytes: &[u8], depth: u32) -> Option<(RespValue, &[u8])> {
     let (kind, rest) = bytes.split_first()?;
     let (line, rest) = line(rest)?;
     match kind {
-        b'+' => Some((Value::Simple(text(line)), rest)),
-        b'-' => Some((Value::Error(text(line)), rest)),
-        b':' => Some((Value::Integer(number(line)?), rest)),
+        b'+' => Some((RespValue::Simple(lossy_string(line)), rest)),
+        b'-' => Some((RespValue::Error(lossy_string(line)), rest)),
+        b':' => Some((RespValue::Integer(number(line)?), rest)),
         b'$' => match number(line)? {
-            -1 => Some((Value::Nil, rest)),
+            -1 => Some((RespValue::Nil, rest)),
             length => {
                 let length = usize::try_from(length).ok()?;
                 let (bulk, rest) = rest.split_at_checked(length)?;
-                Some((Value::Bulk(bulk.to_vec()), rest.strip_prefix(b"\r\n")?))
+                Some((RespValue::Bulk(bulk.to_vec()), rest.strip_prefix(b"\r\n")?))
             }
         },
         b'*' => match number(line)? {
-            -1 => Some((Value::Nil, rest)),
+            -1 => Some((RespValue::Nil, rest)),
             count => list(usize::try_from(count).ok()?, rest, depth),
         },
         _ => None,
     }
 }
 
-fn list(count: usize, mut bytes: &[u8], depth: u32) -> Option<(Value, &[u8])> {
+fn list(count: usize, mut bytes: &[u8], depth: u32) -> Option<(RespValue, &[u8])> {
     if count > MAX_ITEMS || depth >= MAX_DEPTH {
         return None;
     }
@@ -88,7 +88,7 @@ fn list(count: usize, mut bytes: &[u8], depth: u32) -> Option<(Value, &[u8])> {
         items.push(item);
         bytes = rest;
     }
-    Some((Value::List(items), bytes))
+    Some((RespValue::List(items), bytes))
 }
 
 fn line(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
@@ -101,13 +101,13 @@ fn number(line: &[u8]) -> Option<i64> {
     std::str::from_utf8(line).ok()?.parse().ok()
 }
 
-fn text(line: &[u8]) -> String {
+fn lossy_string(line: &[u8]) -> String {
     String::from_utf8_lossy(line).into_owned()
 }
 
-impl Value {
+impl RespValue {
     /// The items of a list.
-    pub fn items(&self) -> Option<&[Value]> {
+    pub fn items(&self) -> Option<&[RespValue]> {
         match self {
             Self::List(items) => Some(items),
             _ => None,
@@ -138,14 +138,17 @@ mod tests {
     #[test]
     fn replies_are_read_as_redis_writes_them() {
         let bytes = b"+OK\r\n:-7\r\n$3\r\na\r\n\r\n$-1\r\n*2\r\n:1\r\n*1\r\n+x\r\n-ERR no\r\n";
-        let list = Value::List(vec![Value::Integer(1), Value::List(vec![Value::Simple("x".into())])]);
+        let list = RespValue::List(vec![
+            RespValue::Integer(1),
+            RespValue::List(vec![RespValue::Simple("x".into())]),
+        ]);
         let expected = vec![
-            Value::Simple("OK".into()),
-            Value::Integer(-7),
-            Value::Bulk(b"a\r\n".to_vec()),
-            Value::Nil,
+            RespValue::Simple("OK".into()),
+            RespValue::Integer(-7),
+            RespValue::Bulk(b"a\r\n".to_vec()),
+            RespValue::Nil,
             list,
-            Value::Error("ERR no".into()),
+            RespValue::Error("ERR no".into()),
         ];
         assert_eq!(replies(bytes, 6), Some(expected));
     }

@@ -5,8 +5,8 @@
 //! `presence.lua` frees the share of one that is silent and has no call open. Between two calls there
 //! is none, so each leaves a note at its end, which the next one removes.
 
-use crate::fleet::call::{Part, Pipeline, text};
-use crate::fleet::resp::Value;
+use crate::fleet::call::{Pipeline, RedisCommand, argument};
+use crate::fleet::resp::RespValue;
 use crate::fleet::script::{Script, script};
 use crate::state::time::UnixMillis;
 
@@ -30,16 +30,19 @@ pub struct Recall {
 pub(super) fn add(pipeline: &mut Pipeline<'_>, now: UnixMillis) {
     let instance = pipeline.membership.instance;
     let (key, shares) = (pipeline.key(&format!("wake:{instance}")), pipeline.key("shares"));
-    let (field, number) = (text(format_args!("b:{instance}")), text(now.0));
-    pipeline.command(Part::Wait, &[b"HSET", &shares, &field, &number]);
-    pipeline.command(Part::Wait, &[b"BLPOP", &key, &text(SECONDS)]);
-    pipeline.script(Part::Wait, &END, &[shares, key], &[field, number, text(ENTRIES)]);
+    let (field, number) = (argument(format_args!("b:{instance}")), argument(now.0));
+    pipeline.command(RedisCommand::Wait, &[b"HSET", &shares, &field, &number]);
+    pipeline.command(RedisCommand::Wait, &[b"BLPOP", &key, &argument(SECONDS)]);
+    pipeline.script(RedisCommand::Wait, &END, &[shares, key], &[field, number, argument(ENTRIES)]);
 }
 
 /// The recalls in the replies to a wait, without those of deployments that this configuration does
 /// not have; `None` where it took its time and nothing came. An error in the place of the rest leaves
 /// what came first.
-pub(super) fn recalls(replies: &[Value], deployment: impl Fn(&[u8]) -> Option<usize>) -> Option<Vec<Recall>> {
+pub(super) fn recalls(
+    replies: &[RespValue],
+    deployment: impl Fn(&[u8]) -> Option<usize>,
+) -> Option<Vec<Recall>> {
     let [_, first, rest, ..] = replies else { return None };
     let (first, rest) = (first.items().unwrap_or_default(), rest.items().unwrap_or_default());
     if first.is_empty() && rest.is_empty() {
@@ -48,7 +51,7 @@ pub(super) fn recalls(replies: &[Value], deployment: impl Fn(&[u8]) -> Option<us
     let entries = first.iter().skip(1).chain(rest);
     let mut recalls: Vec<Recall> = Vec::new();
     for entry in entries {
-        let Value::Bulk(entry) = entry else { continue };
+        let RespValue::Bulk(entry) = entry else { continue };
         let Some((kind @ (b'a' | b'h'), id)) = entry.split_first() else { continue };
         let Some(deployment) = deployment(id) else { continue };
         let all = *kind == b'a';
@@ -64,8 +67,8 @@ pub(super) fn recalls(replies: &[Value], deployment: impl Fn(&[u8]) -> Option<us
 mod tests {
     use super::*;
 
-    fn list(items: &[&str]) -> Value {
-        Value::List(items.iter().map(|item| Value::Bulk(item.as_bytes().to_vec())).collect())
+    fn list(items: &[&str]) -> RespValue {
+        RespValue::List(items.iter().map(|item| RespValue::Bulk(item.as_bytes().to_vec())).collect())
     }
 
     fn index(id: &[u8]) -> Option<usize> {
@@ -74,18 +77,18 @@ mod tests {
 
     #[test]
     fn the_entries_of_a_wait_are_the_deployments_to_give_back() {
-        let none = Value::Integer(0);
+        let none = RespValue::Integer(0);
         let entries = list(&["aquito", "aparis", "alima", "p", ""]);
         let replies = [none.clone(), list(&["wake:7", "hparis"]), entries];
         let paris = Recall { deployment: 0, all: true };
         let quito = Recall { deployment: 1, all: true };
         assert_eq!(recalls(&replies, index), Some(vec![paris, quito]));
-        let probe = [none.clone(), list(&["wake:7", "p"]), Value::Nil];
+        let probe = [none.clone(), list(&["wake:7", "p"]), RespValue::Nil];
         assert_eq!(recalls(&probe, index), Some(Vec::new()));
         let (nothing, late) = (list(&[]), list(&["aquito"]));
-        assert_eq!(recalls(&[none.clone(), Value::Nil, nothing], index), None);
-        assert_eq!(recalls(&[none.clone(), Value::Nil, late], index), Some(vec![quito]));
-        let refused = Value::Error("NOPERM".into());
+        assert_eq!(recalls(&[none.clone(), RespValue::Nil, nothing], index), None);
+        assert_eq!(recalls(&[none.clone(), RespValue::Nil, late], index), Some(vec![quito]));
+        let refused = RespValue::Error("NOPERM".into());
         assert_eq!(recalls(&[none, list(&["wake:7", "aparis"]), refused], index), Some(vec![paris]));
     }
 }

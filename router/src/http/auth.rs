@@ -5,7 +5,7 @@ use llm_balancer_config::Secret;
 use subtle::ConstantTimeEq;
 
 use crate::hash::hash;
-use crate::http::headers::{Headers, text};
+use crate::http::headers::{Headers, utf8_or_empty};
 
 /// Why a request has no access.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +32,9 @@ pub fn check(
     let mut right = false;
     for (name, value) in headers.bytes() {
         let is_own = key_header.is_some_and(|own| own.as_bytes() == name);
-        let Some(offered) = (is_own || is_for_keys(name)).then(|| bearer(text(value))) else { continue };
+        let Some(offered) = (is_own || is_for_keys(name)).then(|| bearer(utf8_or_empty(value))) else {
+            continue;
+        };
         sent |= !offered.is_empty();
         let is_key = |offered: &str| bool::from(offered.as_bytes().ct_eq(key.reveal().as_bytes()));
         right |= is_key(offered) | is_key(once(offered));

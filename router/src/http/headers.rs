@@ -24,7 +24,7 @@ impl Headers {
 
     /// All headers in order. Names and values that are not UTF-8 read as empty.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.bytes().map(|(name, value)| (text(name), text(value)))
+        self.bytes().map(|(name, value)| (utf8_or_empty(name), utf8_or_empty(value)))
     }
 
     /// All headers in order, as bytes.
@@ -36,7 +36,7 @@ impl Headers {
     pub fn get(&self, name: &str) -> Option<&str> {
         let is_called =
             |(key, _): &&(Range<usize>, _)| key.len() == name.len() && self.at(key) == name.as_bytes();
-        self.entries.iter().find(is_called).map(|(_, value)| text(self.at(value)))
+        self.entries.iter().find(is_called).map(|(_, value)| utf8_or_empty(self.at(value)))
     }
 
     fn at(&self, range: &Range<usize>) -> &[u8] {
@@ -70,12 +70,12 @@ impl Headers {
 }
 
 /// A name or a value; empty where it is not UTF-8.
-pub(crate) fn text(bytes: &[u8]) -> &str {
+pub(crate) fn utf8_or_empty(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).unwrap_or_default()
 }
 
 /// UTF-8, or else Latin-1, in which many clients write what is not ASCII.
-pub(crate) fn decoded(bytes: &[u8]) -> Cow<'_, str> {
+pub(crate) fn utf8_or_latin1(bytes: &[u8]) -> Cow<'_, str> {
     match std::str::from_utf8(bytes) {
         Ok(text) => Cow::Borrowed(text),
         Err(_) => Cow::Owned(bytes.iter().copied().map(char::from).collect()),

@@ -201,7 +201,7 @@ impl<'a> Route<'a> {
             return Self::Response(route, id);
         }
         if let Some(id) = path.strip_prefix("/models/") {
-            return Self::ModelById(decoded(id));
+            return Self::ModelById(percent_decoded(id));
         }
         path.strip_prefix("/engines/").map_or(Self::Unknown, Self::parse_with_model)
     }
@@ -211,7 +211,7 @@ impl<'a> Route<'a> {
     fn parse_with_model(rest: &'a str) -> Self {
         let named = MODEL_ROUTES.iter().filter_map(|route| Some((route, rest.strip_suffix(route.suffix)?)));
         match named.filter(|(_, model)| !model.is_empty()).max_by_key(|(route, _)| route.suffix.len()) {
-            Some((route, model)) => Self::Model(*route, Some(decoded(model))),
+            Some((route, model)) => Self::Model(*route, Some(percent_decoded(model))),
             None => Self::Unknown,
         }
     }
@@ -260,11 +260,11 @@ impl<'a> Route<'a> {
 /// The value of a query parameter, decoded; `None` where it is absent or empty.
 pub fn query_value<'a>(query: &'a str, name: &str) -> Option<Cow<'a, str>> {
     let value = query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))?;
-    Some(decoded(value)).filter(|value| !value.is_empty())
+    Some(percent_decoded(value)).filter(|value| !value.is_empty())
 }
 
 /// Text of a URL.
-pub(crate) fn decoded(text: &str) -> Cow<'_, str> {
+pub(crate) fn percent_decoded(text: &str) -> Cow<'_, str> {
     percent_decode_str(text).decode_utf8_lossy()
 }
 

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use llm_balancer_config::Wire;
 
 use crate::http::auth;
-use crate::http::headers::{Headers, decoded, text};
+use crate::http::headers::{Headers, utf8_or_empty, utf8_or_latin1};
 use crate::http::json::{self, NotAnObject, Object};
 use crate::http::multipart::Form;
 use crate::http::route::{BodyKind, ModelRoute, query_value};
@@ -120,22 +120,28 @@ impl Request {
                 request.affinity.read(name, value);
             }
             match name {
-                b"content-type" => text(value).clone_into(&mut request.content_type),
-                b"accept" => request.accept = Some(text(value).to_owned()),
+                b"content-type" => utf8_or_empty(value).clone_into(&mut request.content_type),
+                b"accept" => request.accept = Some(utf8_or_empty(value).to_owned()),
                 b"content-encoding"
-                    if !["", "identity"].iter().any(|plain| text(value).eq_ignore_ascii_case(plain)) =>
+                    if !["", "identity"]
+                        .iter()
+                        .any(|plain| utf8_or_empty(value).eq_ignore_ascii_case(plain)) =>
                 {
-                    return Err(Refusal::Encoded(text(value).to_owned()));
+                    return Err(Refusal::Encoded(utf8_or_empty(value).to_owned()));
                 }
-                b"x-litellm-tags" if allowed.tags => header_tags(&mut request.tags, &decoded(value))?,
+                b"x-litellm-tags" if allowed.tags => header_tags(&mut request.tags, &utf8_or_latin1(value))?,
                 b"anthropic-version" | b"anthropic-beta" if route.wire() == Wire::Anthropic => {
-                    request.forwarded.push((text(name).to_owned(), decoded(value).into_owned()));
+                    request
+                        .forwarded
+                        .push((utf8_or_empty(name).to_owned(), utf8_or_latin1(value).into_owned()));
                 }
-                _ if allowed.forwarding && is_forwarded(text(name)) => {
-                    request.forwarded.push((text(name).to_owned(), decoded(value).into_owned()));
+                _ if allowed.forwarding && is_forwarded(utf8_or_empty(name)) => {
+                    request
+                        .forwarded
+                        .push((utf8_or_empty(name).to_owned(), utf8_or_latin1(value).into_owned()));
                 }
                 _ if name.starts_with(b"x-litellm-") => {
-                    request.overrides.read_header(text(name), text(value))?;
+                    request.overrides.read_header(utf8_or_empty(name), utf8_or_empty(value))?;
                 }
                 _ => {}
             }

@@ -23,7 +23,7 @@ pub fn read(
     for (name, value) in ["metadata", "litellm_metadata"].into_iter().zip(metadata) {
         let Some(value) = value else { continue };
         // Forms, and SDKs by extra_body, send it as text.
-        let text = json::text(value);
+        let text = json::string_or_raw(value);
         let must_be = "an object of at most 1000 members";
         let object = Object::parse(text.as_bytes());
         let object = object.map_err(|_| Refusal::Parameter(name.to_owned(), must_be))?;

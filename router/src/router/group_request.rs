@@ -7,7 +7,7 @@ use std::time::Duration;
 use llm_balancer_config::{Deployment, Wire};
 
 use super::context_window::large_enough;
-use super::{Router, local_reply, response_headers};
+use super::{Router, local_reply, origins, response_headers};
 use crate::affinity::Preference;
 use crate::affinity::key::{AffinityGroup, BodyAffinity, preference};
 use crate::attempt::{AffinityInfo, LeaseRequests, RequestedModel, RetryState, SelectionInfo};
@@ -98,7 +98,7 @@ impl GroupRequest<'_> {
     ) -> Result<GroupResult<'_>, Refusal> {
         let model = &*self.parsed.model;
         if self.request.stored.is_some() {
-            return Ok(self.select_by_origin(retry_state, moment));
+            return Ok(origins::select(self, retry_state, moment));
         }
         let resolved = self.router.groups.resolve(model);
         retry_state.stream = self.parsed.stream;
@@ -133,11 +133,11 @@ impl GroupRequest<'_> {
         retry_state: &mut RetryState,
         moment: &mut Moment<'_>,
     ) -> GroupResult<'a> {
-        let unknown = self.find_origin(retry_state, moment);
+        let unknown = origins::find(self, retry_state, moment);
         if !unknown.is_empty() {
             return GroupResult::NeedsOrigin(unknown);
         }
-        if let Some(view) = self.origin_view(&resolved.pool, retry_state) {
+        if let Some(view) = origins::view(self, &resolved.pool, retry_state) {
             resolved.pool = view;
         }
         let estimate = self.estimate();
@@ -212,7 +212,7 @@ impl GroupRequest<'_> {
 
     /// The deployment that the request prefers. The partition counts the request, once.
     fn preference(&self, pool: &Pool, retry_state: &mut RetryState, store: &dyn Store) -> Preference {
-        if let Some(index) = self.maker(retry_state) {
+        if let Some(index) = origins::maker(self, retry_state) {
             return Preference::Pinned(index);
         }
         if !pool.affinity.is_ranked() {

@@ -44,6 +44,7 @@ use crate::models::groups::Groups;
 use crate::models::pool;
 use crate::outcome::{Failure, Outcome};
 use crate::request::parse::Request;
+use crate::request::references::Reference;
 use crate::request::routing_params::{AllowedParams, RoutingParams};
 use crate::select::{SelectionContext, Shortlists};
 use crate::state::cooldown::CooldownChange;
@@ -251,6 +252,11 @@ impl Router {
     /// so that nothing can be sent again. Returns what the access log says.
     pub fn on_unanswered(&self, attempt: Attempt, failure: Failure, moment: &Moment<'_>) -> AccessLogEntry {
         attempt_failed::on_unanswered(self, attempt, failure, moment)
+    }
+
+    /// Remembers that a deployment has made what its answer has.
+    pub fn remember(&self, deployment: usize, references: &[Reference], moment: &Moment<'_>) {
+        origins::remember(self, deployment, references, moment);
     }
 
     /// An error has come in a response that had begun, before it ends. The client has it already, but

@@ -20,125 +20,127 @@ use crate::request::refusal::Refusal;
 use crate::select::tags::tagged;
 use crate::state::store::Moment;
 
-impl GroupRequest<'_> {
-    /// Selects a deployment for a request about a stored response, which names no group.
-    pub(super) fn select_by_origin(
-        &self,
-        retry_state: &mut RetryState,
-        moment: &mut Moment<'_>,
-    ) -> GroupResult<'_> {
-        retry_state.stream = self.parsed.stream;
-        match self.router.groups.stored_responses() {
-            Some(pool) => {
-                let resolved = Resolved { pool: Arc::clone(pool), captures: Vec::new(), name: "" };
-                self.select_in_group(resolved, retry_state, moment)
-            }
-            None => {
-                let id = self.request.stored.as_ref().map_or_else(String::new, |stored| stored.id.clone());
-                let refusal = Refusal::NoSuchResponse(id);
-                GroupResult::Reply(self.reply(&refusal, retry_state))
-            }
+/// Selects a deployment for a request about a stored response, which names no group.
+pub(super) fn select<'a>(
+    request: &'a GroupRequest<'_>,
+    retry_state: &mut RetryState,
+    moment: &mut Moment<'_>,
+) -> GroupResult<'a> {
+    retry_state.stream = request.parsed.stream;
+    match request.router.groups.stored_responses() {
+        Some(pool) => {
+            let resolved = Resolved { pool: Arc::clone(pool), captures: Vec::new(), name: "" };
+            request.select_in_group(resolved, retry_state, moment)
+        }
+        None => {
+            let id = request.request.stored.as_ref().map_or_else(String::new, |stored| stored.id.clone());
+            let refusal = Refusal::NoSuchResponse(id);
+            GroupResult::Reply(request.reply(&refusal, retry_state))
         }
     }
+}
 
-    /// What the request refers to, the most important first; nothing where it makes no difference
-    /// which deployment serves it.
-    fn references(&self) -> Vec<Reference> {
-        match (&self.request.stored, &self.parsed.payload) {
-            _ if !self.router.groups.have_accounts() => Vec::new(),
-            (Some(stored), _) => vec![stored.reference(self.caller())],
-            (None, Payload::Json(body)) if self.request.route.refers_to_responses() => {
-                references(body, self.caller())
-            }
-            _ => Vec::new(),
+/// What the request refers to, the most important first; nothing where it makes no difference
+/// which deployment serves it.
+fn references_of(request: &GroupRequest<'_>) -> Vec<Reference> {
+    match (&request.request.stored, &request.parsed.payload) {
+        _ if !request.router.groups.have_accounts() => Vec::new(),
+        (Some(stored), _) => vec![stored.reference(caller(request))],
+        (None, Payload::Json(body)) if request.request.route.refers_to_responses() => {
+            references(body, caller(request))
         }
+        _ => Vec::new(),
     }
+}
 
-    /// Looks up where it was made, once for a request. Returns what is to be requested from Redis
-    /// before.
-    pub(super) fn find_origin(&self, retry_state: &mut RetryState, moment: &Moment<'_>) -> Vec<Reference> {
-        if !matches!(retry_state.origin, Origin::Unsearched | Origin::Requested) {
-            return Vec::new();
+/// Looks up where what it refers to was made, once for a request. Returns what is to be requested
+/// from Redis before.
+pub(super) fn find(
+    request: &GroupRequest<'_>,
+    retry_state: &mut RetryState,
+    moment: &Moment<'_>,
+) -> Vec<Reference> {
+    if !matches!(retry_state.origin, Origin::Unsearched | Origin::Requested) {
+        return Vec::new();
+    }
+    let references = references_of(request);
+    let router = request.router;
+    let states = &mut *router.states.borrow_mut();
+    let known = references.iter().find_map(|reference| states.origin(*reference, moment.store));
+    let may_ask = !references.is_empty() && router.fleet.is_some();
+    retry_state.origin = match known.and_then(|index| router.deployment(index)) {
+        Some(deployment) => Origin::Known(Arc::clone(&deployment.id)),
+        None if may_ask && retry_state.origin == Origin::Unsearched => {
+            retry_state.origin = Origin::Requested;
+            return references;
         }
-        let references = self.references();
-        let router = self.router;
-        let states = &mut *router.states.borrow_mut();
-        let known = references.iter().find_map(|reference| states.origin(*reference, moment.store));
-        let may_ask = !references.is_empty() && router.fleet.is_some();
-        retry_state.origin = match known.and_then(|index| router.deployment(index)) {
-            Some(deployment) => Origin::Known(Arc::clone(&deployment.id)),
-            None if may_ask && retry_state.origin == Origin::Unsearched => {
-                retry_state.origin = Origin::Requested;
-                return references;
-            }
-            None => Origin::Unknown,
-        };
-        Vec::new()
-    }
+        None => Origin::Unknown,
+    };
+    Vec::new()
+}
 
-    /// The deployments of a pool that may serve the request by its origin; `None` for all.
-    pub(super) fn origin_view(&self, pool: &Pool, retry_state: &RetryState) -> Option<Arc<Pool>> {
-        let config = &self.router.config;
-        let origin = match &retry_state.origin {
-            Origin::Known(id) => Some(self.router.deployment(self.router.index_of(id)?)?),
-            Origin::Elsewhere => None,
-            _ => return None,
-        };
-        let knows = |place: &usize| {
-            let member = pool.members.get(*place).and_then(|index| config.deployments.get(*index));
-            member.is_some_and(|member| origin.is_none_or(|origin| share_account(origin, member)))
-        };
-        let mut places = tagged_places(self.router, pool, &self.parsed.routing.tags)?;
-        places.retain(knows);
-        pool.view_of_origins(config, &places)
-    }
+/// The deployments of a pool that may serve the request by its origin; `None` for all.
+pub(super) fn view(request: &GroupRequest<'_>, pool: &Pool, retry_state: &RetryState) -> Option<Arc<Pool>> {
+    let config = &request.router.config;
+    let origin = match &retry_state.origin {
+        Origin::Known(id) => Some(request.router.deployment(request.router.index_of(id)?)?),
+        Origin::Elsewhere => None,
+        _ => return None,
+    };
+    let knows = |place: &usize| {
+        let member = pool.members.get(*place).and_then(|index| config.deployments.get(*index));
+        member.is_some_and(|member| origin.is_none_or(|origin| share_account(origin, member)))
+    };
+    let mut places = tagged_places(request.router, pool, &request.parsed.routing.tags)?;
+    places.retain(knows);
+    pool.view_of_origins(config, &places)
+}
 
-    /// The deployment that made the response which the request continues, if that is known.
-    pub(super) fn maker(&self, retry_state: &RetryState) -> Option<usize> {
-        match &retry_state.origin {
-            Origin::Known(id) if self.request.stored.is_none() => self.router.index_of(id),
-            _ => None,
+/// The deployment that made the response which the request continues, if that is known.
+pub(super) fn maker(request: &GroupRequest<'_>, retry_state: &RetryState) -> Option<usize> {
+    match &retry_state.origin {
+        Origin::Known(id) if request.request.stored.is_none() => request.router.index_of(id),
+        _ => None,
+    }
+}
+
+/// What the attempt refers to.
+pub(super) fn referral(request: &GroupRequest<'_>) -> Referral {
+    match &request.request.stored {
+        Some(stored) => Referral::Stored {
+            id: stored.id.clone(),
+            response: stored.reference(caller(request)),
+            deletes: stored.deletes(),
+        },
+        None if continues(request) => Referral::Continuation,
+        None => Referral::None,
+    }
+}
+
+/// The client, as references have it: 0 where it has no key of its own.
+fn caller(request: &GroupRequest<'_>) -> u64 {
+    request.request.client.unwrap_or_default()
+}
+
+fn continues(request: &GroupRequest<'_>) -> bool {
+    match &request.parsed.payload {
+        Payload::Json(body) if request.request.route.refers_to_responses() => {
+            request.router.groups.have_accounts() && refers(body)
         }
+        _ => false,
     }
+}
 
-    /// What the attempt refers to.
-    pub(super) fn referral(&self) -> Referral {
-        match &self.request.stored {
-            Some(stored) => Referral::Stored {
-                id: stored.id.clone(),
-                response: stored.reference(self.caller()),
-                deletes: stored.deletes(),
-            },
-            None if self.continues() => Referral::Continuation,
-            None => Referral::None,
-        }
-    }
-
-    /// The client, as references have it: 0 where it has no key of its own.
-    fn caller(&self) -> u64 {
-        self.request.client.unwrap_or_default()
-    }
-
-    fn continues(&self) -> bool {
-        match &self.parsed.payload {
-            Payload::Json(body) if self.request.route.refers_to_responses() => {
-                self.router.groups.have_accounts() && refers(body)
-            }
-            _ => false,
-        }
-    }
-
-    /// Finds in the answer what later requests may refer to.
-    pub(super) fn reference_scan(&self) -> Option<Box<ReferenceScan>> {
-        let caller = self.caller();
-        let scan = match (self.request.route.suffix, &self.parsed.payload) {
-            _ if !self.router.groups.have_accounts() => None,
-            (RESPONSES, Payload::Json(body)) => ReferenceScan::new(body, caller),
-            (COMPACT, _) => Some(ReferenceScan::of_items(caller)),
-            _ => None,
-        };
-        scan.map(Box::new)
-    }
+/// Finds in the answer what later requests may refer to.
+pub(super) fn reference_scan(request: &GroupRequest<'_>) -> Option<Box<ReferenceScan>> {
+    let caller = caller(request);
+    let scan = match (request.request.route.suffix, &request.parsed.payload) {
+        _ if !request.router.groups.have_accounts() => None,
+        (RESPONSES, Payload::Json(body)) => ReferenceScan::new(body, caller),
+        (COMPACT, _) => Some(ReferenceScan::of_items(caller)),
+        _ => None,
+    };
+    scan.map(Box::new)
 }
 
 /// Tags are strict, also about the deployment that has made a response.
@@ -187,12 +189,10 @@ pub(super) fn on_stored_response(router: &Router, attempt: &Attempt, moment: &Mo
     }
 }
 
-impl Router {
-    /// Remembers that a deployment has made what its answer has.
-    pub fn remember(&self, deployment: usize, references: &[Reference], moment: &Moment<'_>) {
-        let mut states = self.states.borrow_mut();
-        for reference in references {
-            states.remember_origin(*reference, deployment, moment.store, true);
-        }
+/// Remembers that a deployment has made what its answer has.
+pub(super) fn remember(router: &Router, deployment: usize, references: &[Reference], moment: &Moment<'_>) {
+    let mut states = router.states.borrow_mut();
+    for reference in references {
+        states.remember_origin(*reference, deployment, moment.store, true);
     }
 }

@@ -10,7 +10,7 @@ use llm_balancer_config::{
 };
 
 use super::group_request::{GroupRequest, Selected};
-use super::{Router, Sending};
+use super::{Router, Sending, origins};
 use crate::attempt::{Attempt, InjectedUsage, RequestedModel, RetryState};
 use crate::http::headers::Headers;
 use crate::http::rewritten_body::RewrittenBody;
@@ -68,8 +68,8 @@ pub(super) fn sending(
         estimate,
         stream: parsed.stream,
         injected_usage,
-        referral: request.referral(),
-        reference_scan: request.reference_scan(),
+        referral: origins::referral(request),
+        reference_scan: origins::reference_scan(request),
         ticket: selection.ticket,
         response_error: None,
         detail: None,

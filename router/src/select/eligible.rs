@@ -13,7 +13,7 @@ use crate::state::snapshot::CurrentTime;
 use crate::state::store::Moment;
 
 /// Groups whose records are read for a request that has eligible deployments already.
-const REFRESH: usize = 2;
+const REFRESHED_GROUPS: usize = 2;
 
 /// The deployments that may serve the request now, of the first priority level that has any.
 ///
@@ -87,7 +87,7 @@ fn refresh_stale(
     if has_untried {
         // Least recently first: which of them are left out varies, so no cursor would meet all of
         // them.
-        groups.truncate(REFRESH);
+        groups.truncate(REFRESHED_GROUPS);
     }
     let is_renewed = |(_, group): &(u64, usize)| states.refresh_released(*group, moment.store);
     let renewed = groups.into_iter().filter(is_renewed).count();

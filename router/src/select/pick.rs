@@ -13,7 +13,7 @@ use crate::strategy::{
 };
 
 /// Records of other members that are read again for a pick.
-const REFRESH: usize = 2;
+const REFRESHED_RECORDS: usize = 2;
 
 /// The index of the preferred candidate, or else of the strategy's pick, and whether it is a probe of that deployment's latency.
 pub(super) fn pick(
@@ -32,7 +32,9 @@ pub(super) fn pick(
         return pick_by_strategy(context, candidates, request, moment);
     }
     // The other strategies depend on what other workers do.
-    context.states.refresh_next(&request.pool.members, &request.pool.refresh_cursor, REFRESH, moment.store);
+    context
+        .states
+        .refresh_next(&request.pool.members, &request.pool.refresh_cursor, REFRESHED_RECORDS, moment.store);
     let first = pick_by_strategy(context, candidates, request, moment)?;
     if context.states.is_single_worker() {
         return Some(first);

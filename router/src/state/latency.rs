@@ -56,7 +56,7 @@ pub struct Latency {
 }
 
 /// How long a probe keeps others away: longer than nearly all answers, in case its worker dies.
-const PROBE: Duration = Duration::from_secs(30);
+const PROBE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Requests that hardly slow each other down, by batching. Any number from 4 to 16 does nearly as well.
 const BATCH: f64 = 8.0;
 /// After this many seconds `best` has become the `ms` of a deployment that is slower for good.
@@ -186,12 +186,12 @@ impl Latency {
     pub fn is_probed(&self, now: Duration) -> bool {
         let is_ahead = self.probed_until > UnixMillis::of(now);
         // The worker that probes may be a moment ahead. Further ahead, the clock has stepped back.
-        is_ahead && self.probed_until.distance(now) <= PROBE.saturating_mul(2)
+        is_ahead && self.probed_until.distance(now) <= PROBE_TIMEOUT.saturating_mul(2)
     }
 
     /// Notes that a request is sent to measure it.
     pub fn probe(&mut self, now: Duration) {
-        self.probed_until = UnixMillis::of(now.saturating_add(PROBE));
+        self.probed_until = UnixMillis::of(now.saturating_add(PROBE_TIMEOUT));
     }
 }
 

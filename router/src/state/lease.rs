@@ -90,8 +90,8 @@ impl Lease {
         let into_minute = now.as_secs().saturating_sub(window.minute.starts()).max(1);
         let portion = |limit: u64, remaining: u64, used: u64| {
             let remaining = if self.has_answer() { remaining } else { limit };
-            let by_pace = part(used.saturating_mul(LASTS), into_minute);
-            let most = part(remaining, u64::from(instances.max(1)).saturating_mul(PART));
+            let by_pace = divided(used.saturating_mul(LASTS), into_minute);
+            let most = divided(remaining, u64::from(instances.max(1)).saturating_mul(PART));
             most.min(by_pace.max(PART)).max(1)
         };
         let (remaining, used) = (self.remaining, window.used());
@@ -105,7 +105,7 @@ impl Lease {
         let portion = self.next_portion(window, limits, Amount::default(), instances, now);
         let low = |limit: Option<u64>, unused: u64, portion: u64, remaining: u64| {
             let may_remain = remaining > 0 || !self.has_answer();
-            limit.is_some() && may_remain && unused < part(portion, 2)
+            limit.is_some() && may_remain && unused < divided(portion, 2)
         };
         let unused = self.unused(window);
         low(limits.rpm, unused.requests, portion.requests, self.remaining.requests)
@@ -178,7 +178,7 @@ impl Lease {
 }
 
 /// A whole divided by a number of parts, rounded down.
-pub(super) fn part(whole: u64, parts: u64) -> u64 {
+pub(super) fn divided(whole: u64, parts: u64) -> u64 {
     whole.checked_div(parts).unwrap_or(whole)
 }
 

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::state::lease::{Lease, part};
+use crate::state::lease::{Lease, divided};
 use crate::state::limits::MinuteLimits;
 use crate::state::window::Window;
 
@@ -67,7 +67,7 @@ impl Lease {
         let QuotaMode::Shared { share, health, .. } = quota_mode else { return Quota::Available };
         let lease = self.for_minute(window.minute, limits, share);
         let usable = |limit: u64, held: u64| match health {
-            RedisHealth::NeverUp => held.max(part(limit, UNKNOWN)),
+            RedisHealth::NeverUp => held.max(divided(limit, UNKNOWN)),
             RedisHealth::Up | RedisHealth::Down => held,
         };
         let used = u64::from(window.requests);

@@ -24,9 +24,6 @@ const EQUAL: f64 = 0.2;
 /// The same for an estimate that was replaced lately, which is less exact.
 const YOUNG: f64 = 0.5;
 
-/// Score of a candidate that needs a probe; all costs are higher.
-const PROBE: f64 = -1.0;
-
 /// The pick, and whether it is a probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pick {
@@ -44,43 +41,57 @@ pub fn pick(
     now: Duration,
     random: &mut dyn Random,
 ) -> Option<Pick> {
-    let score = ranking(candidates, args, stream, now);
-    let soonest = lowest(candidates, &score, random)?;
-    let least = candidates.get(soonest).map_or(f64::MAX, &score);
-    if least <= PROBE {
+    let cost = cost(candidates, args, stream, now);
+    let soonest = lowest(candidates, |candidate| probes_first(cost(candidate)), random)?;
+    let Some(least) = cost(candidates.get(soonest)?) else {
         return Some(Pick { place: soonest, probe: true });
-    }
+    };
     let metric = metric(candidates, args, stream, now);
     let near = |candidate: &Candidate<'_>| {
         let is_young = candidate.snapshot.latency.of(metric).outlier.young().is_some();
         let equal = if is_young { YOUNG } else { EQUAL };
         let limit = least * (1.0 + args.lowest_latency_buffer.max(equal));
-        if (0.0..=limit).contains(&score(candidate)) { 0.0 } else { 1.0 }
+        if cost(candidate).is_some_and(|cost| cost <= limit) { 0.0 } else { 1.0 }
     };
     Some(Pick { place: lowest(candidates, near, random)?, probe: false })
 }
 
-/// The score of each candidate: its expected cost, [`PROBE`] if it needs a probe, or the greatest
-/// number while another request probes it.
+/// The score of each candidate: its expected cost, or a number below all costs if it needs a probe.
 pub fn ranking<'r>(
     candidates: &[Candidate<'_>],
     args: &'r StrategyArgs,
     stream: bool,
     now: Duration,
 ) -> impl Fn(&Candidate<'_>) -> f64 + use<'r> {
+    let cost = cost(candidates, args, stream, now);
+    move |candidate| probes_first(cost(candidate))
+}
+
+fn probes_first(cost: Option<f64>) -> f64 {
+    cost.unwrap_or(f64::NEG_INFINITY)
+}
+
+/// The expected cost of each candidate, of at least 0: `None` if it needs a probe, and the greatest
+/// number while another request probes it.
+fn cost<'r>(
+    candidates: &[Candidate<'_>],
+    args: &'r StrategyArgs,
+    stream: bool,
+    now: Duration,
+) -> impl Fn(&Candidate<'_>) -> Option<f64> + use<'r> {
     let metric = metric(candidates, args, stream, now);
     move |candidate| {
         let latency = &candidate.snapshot.latency;
         let estimate = latency.of(metric);
         let is_known = estimate.is_fresh(now, args.ttl.min(STALE)) && estimate.outlier != Outlier::Better;
         if !is_known && !latency.is_probed(now) {
-            return PROBE;
+            return None;
         }
-        if estimate.is_fresh(now, args.ttl) {
+        Some(if estimate.is_fresh(now, args.ttl) {
             estimate.cost(candidate.snapshot.total_in_flight(now)) * estimate.doubt(now)
         } else {
             f64::MAX
-        }
+        })
     }
 }
 

@@ -76,8 +76,9 @@ struct Leadership {
     renewed_at: UnixMillis,
 }
 
+/// What an election means for a worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Role {
+enum Election {
     Leads,
     Follows,
     /// It has led, and there is a newer configuration.
@@ -111,12 +112,12 @@ impl GaugePublisher {
         now: Duration,
         store: &dyn Store,
     ) {
-        match self.role(now, store) {
-            Role::Leads => {}
+        match self.elect(now, store) {
+            Election::Leads => {}
             // Another worker publishes only after these zeros were flushed.
-            Role::Resigns if self.leads => return self.clear(config, metrics),
-            Role::Resigns => return self.resign(store),
-            Role::Follows => return self.leads = false,
+            Election::Resigns if self.leads => return self.clear(config, metrics),
+            Election::Resigns => return self.resign(store),
+            Election::Follows => return self.leads = false,
         }
         let begins = !std::mem::replace(&mut self.leads, true);
         if begins {
@@ -186,23 +187,24 @@ impl GaugePublisher {
         }
     }
 
-    fn role(&self, now: Duration, store: &dyn Store) -> Role {
-        let role = store::change(store, KEY, |bytes| {
+    /// Claims the lead, or renews the claim, where this worker may have it.
+    fn elect(&self, now: Duration, store: &dyn Store) -> Election {
+        let election = store::change(store, KEY, |bytes| {
             let mut shared = bytes.and_then(format::decode::<Leadership>)?;
             let is_own = shared.leader == self.own;
             let is_vacant = shared.leader == 0 || shared.renewed_at.distance(now) >= CLAIM;
             let is_newest = shared.generation == self.generation;
-            let role = if is_newest && (is_own || is_vacant) {
-                Role::Leads
+            let election = if is_newest && (is_own || is_vacant) {
+                Election::Leads
             } else if !is_newest && is_own {
-                Role::Resigns
+                Election::Resigns
             } else {
                 return None;
             };
             (shared.leader, shared.renewed_at) = (self.own, UnixMillis::of(now));
-            Some((format::encode(&shared), role))
+            Some((format::encode(&shared), election))
         });
-        role.unwrap_or(Role::Follows)
+        election.unwrap_or(Election::Follows)
     }
 
     /// The end of this configuration on this worker. Returns whether it has led until now: then the
@@ -296,8 +298,8 @@ mod tests {
         publisher
     }
 
-    fn roles(one: &GaugePublisher, two: &GaugePublisher, now: Duration, store: &Memory) -> [Role; 2] {
-        [one.role(now, store), two.role(now, store)]
+    fn elections(one: &GaugePublisher, two: &GaugePublisher, now: Duration, store: &Memory) -> [Election; 2] {
+        [one.elect(now, store), two.elect(now, store)]
     }
 
     #[test]
@@ -305,24 +307,30 @@ mod tests {
         let store = Memory::default();
         let (one, two) = (publisher(7, 1, &store), publisher(7, 2, &store));
         assert_eq!((one.generation, two.generation), (1, 1));
-        assert_eq!([one.role(NOON, &store), two.role(NOON, &store)], [Role::Leads, Role::Follows]);
+        assert_eq!([one.elect(NOON, &store), two.elect(NOON, &store)], [Election::Leads, Election::Follows]);
         let later = NOON + 2 * SECOND;
-        assert_eq!([two.role(later, &store), one.role(later, &store)], [Role::Follows, Role::Leads]);
+        assert_eq!(
+            [two.elect(later, &store), one.elect(later, &store)],
+            [Election::Follows, Election::Leads]
+        );
         let later = later + 3 * SECOND;
-        assert_eq!([two.role(later, &store), one.role(later, &store)], [Role::Leads, Role::Follows]);
+        assert_eq!(
+            [two.elect(later, &store), one.elect(later, &store)],
+            [Election::Leads, Election::Follows]
+        );
     }
 
     #[test]
     fn the_next_generation_leads_when_the_last_one_has_resigned() {
         let store = Memory::default();
         let old = publisher(7, 1, &store);
-        assert_eq!(old.role(NOON, &store), Role::Leads);
+        assert_eq!(old.elect(NOON, &store), Election::Leads);
         let new = publisher(8, 2, &store);
         assert_eq!(new.generation, 2);
-        assert_eq!(roles(&new, &old, NOON, &store), [Role::Follows, Role::Resigns]);
-        assert_eq!(roles(&new, &old, NOON, &store), [Role::Follows, Role::Resigns], "not yet");
+        assert_eq!(elections(&new, &old, NOON, &store), [Election::Follows, Election::Resigns]);
+        assert_eq!(elections(&new, &old, NOON, &store), [Election::Follows, Election::Resigns], "not yet");
         old.resign(&store);
-        assert_eq!(roles(&new, &old, NOON, &store), [Role::Leads, Role::Follows]);
+        assert_eq!(elections(&new, &old, NOON, &store), [Election::Leads, Election::Follows]);
     }
 
     #[test]
@@ -336,6 +344,6 @@ mod tests {
         assert_eq!([first.0, second.0, third.0], [1, 2, 3]);
         // A worker that starts with an old configuration does not lead.
         assert_eq!(numbered(1, 7, 4).0, 1);
-        assert_eq!(roles(&third.1, &first.1, NOON, &store), [Role::Leads, Role::Follows]);
+        assert_eq!(elections(&third.1, &first.1, NOON, &store), [Election::Leads, Election::Follows]);
     }
 }

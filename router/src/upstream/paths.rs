@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use llm_balancer_config::{Endpoint, Layout, Wire};
 use percent_encoding::{AsciiSet, CONTROLS, percent_encode};
 
-use crate::http::route::{RESPONSES, decoded, is_of_responses, wire};
+use crate::http::route::{RESPONSES, is_of_responses, percent_decoded, wire};
 
 /// Characters that a path segment has percent-encoded (RFC 3986, 3.3).
 const SEGMENT: &AsciiSet =
@@ -134,7 +134,7 @@ pub fn path(endpoint: &Endpoint, route: &str, model: &str) -> String {
 pub fn stored(endpoint: &Endpoint, (id, tail): (&str, &str), query: &str) -> String {
     let responses = path(endpoint, RESPONSES, "");
     let (base, own) = responses.split_once('?').unwrap_or((&responses, ""));
-    let name = |pair: &str| decoded(pair.split('=').next().unwrap_or_default()).to_ascii_lowercase();
+    let name = |pair: &str| percent_decoded(pair.split('=').next().unwrap_or_default()).to_ascii_lowercase();
     let is_own = |pair: &&str| {
         let name_of_pair = name(pair);
         name_of_pair == "api-version" || own.split('&').any(|own| name(own) == name_of_pair)

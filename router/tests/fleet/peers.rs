@@ -84,7 +84,7 @@ impl Peer {
         let mut pipeline = Vec::new();
         resp::command(&mut pipeline, &[b"LPOP", list.as_bytes()]);
         let reply = redis.reply((0, 0), &pipeline, UnixMillis::of(now).0).expect("it does not wait");
-        if resp::replies(&reply, 1).expect("a reply").first() == Some(&resp::Value::Nil) {
+        if resp::replies(&reply, 1).expect("a reply").first() == Some(&resp::RespValue::Nil) {
             return;
         }
         let recall = FollowUp::GiveBack(vec![Recall { deployment: 0, all: true }]);
@@ -143,8 +143,8 @@ fn fields_about(instance: u64, redis: &mut Redis, now: Duration) -> Vec<String> 
     resp::command(&mut pipeline, &[b"HGETALL", b"llm-balancer:shares"]);
     let reply = redis.reply((0, 0), &pipeline, UnixMillis::of(now).0).expect("it does not wait");
     let fields = resp::replies(&reply, 1).expect("a reply").remove(0);
-    let text = |field: &resp::Value| match field {
-        resp::Value::Bulk(field) => String::from_utf8_lossy(field).into_owned(),
+    let text = |field: &resp::RespValue| match field {
+        resp::RespValue::Bulk(field) => String::from_utf8_lossy(field).into_owned(),
         other => panic!("{other:?} is no field"),
     };
     let fields = fields.items().expect("a hash").iter().step_by(2).map(text);

@@ -41,9 +41,10 @@ fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let mut all = Vec::new();
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
-        match entry.file_type()?.is_dir() {
-            true => all.extend(files(&entry.path())?),
-            false => all.push(entry.path()),
+        if entry.file_type()?.is_dir() {
+            all.extend(files(&entry.path())?);
+        } else {
+            all.push(entry.path());
         }
     }
     all.sort();

@@ -2,7 +2,7 @@
 //! has to add.
 
 use data_encoding::BASE64;
-use llm_balancer_config::{Config, Proxies, Tls};
+use llm_balancer_config::{Config, Proxies, Tls, json_document};
 use serde_json::{Value, json};
 
 use super::output::{OutputFolder, socket_path};
@@ -23,7 +23,7 @@ const ONE_HOP: &str = "--hops 1: after a failed first attempt the gateway's own 
 pub(super) fn render(
     args: &RenderArgs,
     config: &Config,
-    text: &str,
+    parsed: &[u8],
     objects: fn(Value, &Mesh) -> Vec<Value>,
 ) -> Result<(), Failure> {
     let mesh = mesh(args, config)?;
@@ -50,7 +50,7 @@ pub(super) fn render(
     };
     // The forward proxies of this machine are not those of the gateway's pods.
     let direct = Config { proxies: Proxies::default(), ..config.clone() };
-    let objects = objects(bootstrap(&direct, text, &options), &mesh);
+    let objects = objects(bootstrap(&direct, &json_document(parsed), &options), &mesh);
     match &args.out {
         None => _ = print_file(to_documents(&objects)?.as_bytes())?,
         Some(dir) => write(&OutputFolder::create(dir)?, &objects)?,

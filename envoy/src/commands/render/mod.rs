@@ -2,8 +2,6 @@
 
 use std::process::ExitCode;
 
-use llm_balancer_config::json_document;
-
 use crate::cli::{ListenArgs, MeshArgs, Profile, RenderArgs, Target};
 use crate::render::mesh::{envoy_gateway, istio};
 use crate::support::config_file::{ConfigFile, LoadedConfig};
@@ -29,10 +27,8 @@ pub(super) fn render(args: &RenderArgs) -> Result<ExitCode, Failure> {
     let LoadedConfig { config, text, parsed } = ConfigFile::read(&args.config)?.accept()?;
     match args.target {
         Target::Envoy => envoy::render(args, &config, &text)?,
-        Target::Istio => mesh::render(args, &config, &json_document(&parsed), istio::objects)?,
-        Target::EnvoyGateway => {
-            mesh::render(args, &config, &json_document(&parsed), envoy_gateway::objects)?;
-        }
+        Target::Istio => mesh::render(args, &config, &parsed, istio::objects)?,
+        Target::EnvoyGateway => mesh::render(args, &config, &parsed, envoy_gateway::objects)?,
     }
     Ok(ExitCode::SUCCESS)
 }

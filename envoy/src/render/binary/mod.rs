@@ -6,7 +6,7 @@
 
 mod messages;
 
-use messages::{ANY_TYPES, Kind, Message};
+use messages::{ANY_TYPES, FieldType, Message};
 use serde_json::Value;
 
 /// A message as the bytes of a `google.protobuf.Any`, by its `@type`.
@@ -41,28 +41,28 @@ fn encode(fields: Message, value: &Value) -> Result<Vec<u8>, String> {
     let members = value.as_object().ok_or_else(|| format!("expected a message, found {value}"))?;
     let mut out = Vec::new();
     for (name, value) in members.iter().filter(|(name, _)| *name != "@type") {
-        let (_, number, kind) =
+        let (_, number, field_type) =
             fields.iter().find(|(known, ..)| known == name).ok_or_else(|| format!("unknown field {name}"))?;
-        match (value, kind) {
+        match (value, field_type) {
             (Value::Array(items), _) => {
-                items.iter().try_for_each(|item| put(&mut out, *number, *kind, item))?;
+                items.iter().try_for_each(|item| put(&mut out, *number, *field_type, item))?;
             }
-            (Value::Object(entries), Kind::AnyMap | Kind::StructMap) => {
+            (Value::Object(entries), FieldType::AnyMap | FieldType::StructMap) => {
                 for (key, value) in entries {
-                    put_bytes(&mut out, *number, &map_entry(key, *kind, value)?);
+                    put_bytes(&mut out, *number, &map_entry(key, *field_type, value)?);
                 }
             }
-            _ => put(&mut out, *number, *kind, value)?,
+            _ => put(&mut out, *number, *field_type, value)?,
         }
     }
     Ok(out)
 }
 
 /// An entry of a map from text.
-fn map_entry(key: &str, kind: Kind, value: &Value) -> Result<Vec<u8>, String> {
+fn map_entry(key: &str, field_type: FieldType, value: &Value) -> Result<Vec<u8>, String> {
     let mut entry = Vec::new();
     put_bytes(&mut entry, 1, key.as_bytes());
-    let value = if matches!(kind, Kind::AnyMap) { typed(value)? } else { text_struct(value)? };
+    let value = if matches!(field_type, FieldType::AnyMap) { typed(value)? } else { text_struct(value)? };
     put_bytes(&mut entry, 2, &value);
     Ok(entry)
 }
@@ -73,7 +73,7 @@ fn text_struct(value: &Value) -> Result<Vec<u8>, String> {
     let mut fields = Vec::new();
     for (key, value) in value.as_object().into_iter().flatten() {
         let (mut entry, mut wrapped) = (Vec::new(), Vec::new());
-        put_bytes(&mut wrapped, STRING_VALUE, text(value)?.as_bytes());
+        put_bytes(&mut wrapped, STRING_VALUE, string(value)?.as_bytes());
         put_bytes(&mut entry, 1, key.as_bytes());
         put_bytes(&mut entry, 2, &wrapped);
         put_bytes(&mut fields, 1, &entry);
@@ -81,38 +81,38 @@ fn text_struct(value: &Value) -> Result<Vec<u8>, String> {
     Ok(fields)
 }
 
-fn put(out: &mut Vec<u8>, field: u64, kind: Kind, value: &Value) -> Result<(), String> {
-    match kind {
-        Kind::Text => put_bytes(out, field, text(value)?.as_bytes()),
-        Kind::Bool => put_number(out, field, u64::from(value == &Value::Bool(true))),
-        Kind::Number => put_number(out, field, number(value)?),
-        Kind::Enum(names) => {
-            let name = text(value)?;
+fn put(out: &mut Vec<u8>, field: u64, field_type: FieldType, value: &Value) -> Result<(), String> {
+    match field_type {
+        FieldType::Text => put_bytes(out, field, string(value)?.as_bytes()),
+        FieldType::Bool => put_number(out, field, u64::from(value == &Value::Bool(true))),
+        FieldType::Number => put_number(out, field, number(value)?),
+        FieldType::Enum(names) => {
+            let name = string(value)?;
             let (_, number) = names
                 .iter()
                 .find(|(known, _)| *known == name)
                 .ok_or_else(|| format!("unknown value {name}"))?;
             put_number(out, field, *number);
         }
-        Kind::BoolValue => {
+        FieldType::BoolValue => {
             let mut wrapped = Vec::new();
-            put(&mut wrapped, 1, Kind::Bool, value)?;
+            put(&mut wrapped, 1, FieldType::Bool, value)?;
             put_bytes(out, field, &wrapped);
         }
-        Kind::UInt32Value => {
+        FieldType::UInt32Value => {
             let mut wrapped = Vec::new();
             put_number(&mut wrapped, 1, number(value)?);
             put_bytes(out, field, &wrapped);
         }
-        Kind::Duration => put_bytes(out, field, &duration(text(value)?)?),
-        Kind::Message(fields) => put_bytes(out, field, &encode(fields, value)?),
-        Kind::Any => put_bytes(out, field, &typed(value)?),
-        Kind::AnyMap | Kind::StructMap => return Err(format!("expected a map, found {value}")),
+        FieldType::Duration => put_bytes(out, field, &duration(string(value)?)?),
+        FieldType::Message(fields) => put_bytes(out, field, &encode(fields, value)?),
+        FieldType::Any => put_bytes(out, field, &typed(value)?),
+        FieldType::AnyMap | FieldType::StructMap => return Err(format!("expected a map, found {value}")),
     }
     Ok(())
 }
 
-fn text(value: &Value) -> Result<&str, String> {
+fn string(value: &Value) -> Result<&str, String> {
     value.as_str().ok_or_else(|| format!("expected a string, found {value}"))
 }
 

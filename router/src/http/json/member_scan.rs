@@ -42,19 +42,19 @@ enum Position {
     /// Behind one of the names; behind its colon or not.
     Behind(&'static str, bool),
     /// In its value.
-    Value(&'static str, Value),
+    Value(&'static str, ValueHash),
 }
 
-/// The text of a value so far.
+/// The hash of a value so far.
 #[derive(Clone, Copy, Debug)]
-struct Value {
+struct ValueHash {
     unescape: Unescape,
     hash: Hasher,
     /// Bytes that are hashed yet, at most.
     left: usize,
 }
 
-impl Value {
+impl ValueHash {
     fn add(mut self, text: &[u8]) -> Self {
         let text = text.get(..self.left).unwrap_or(text);
         self.hash.add(text);
@@ -138,7 +138,8 @@ impl MemberScan {
             b' ' | b'\t' | b'\r' | b'\n' => Position::Behind(name, has_colon),
             b':' if !has_colon => Position::Behind(name, true),
             b'"' if has_colon => {
-                let value = Value { unescape: Unescape::default(), hash: Hasher::new(0), left: self.most };
+                let value =
+                    ValueHash { unescape: Unescape::default(), hash: Hasher::new(0), left: self.most };
                 Position::Value(name, value)
             }
             _ => self.outside(byte),

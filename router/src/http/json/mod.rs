@@ -41,7 +41,7 @@ pub fn string(value: &str) -> Option<Cow<'_, str>> {
 
 /// The text of a string, and any other value as it is written. So is a string with half a surrogate
 /// pair, which has no text.
-pub fn text(value: &str) -> Cow<'_, str> {
+pub fn string_or_raw(value: &str) -> Cow<'_, str> {
     string(value).unwrap_or(Cow::Borrowed(value))
 }
 

@@ -7,7 +7,7 @@ use std::fmt;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 
 use super::cursor::{self, Cursor};
-use super::text;
+use super::string_or_raw;
 
 /// The most members of a body. Real requests have fewer than fifty. Each is compared with what the
 /// deployment sets, so without a bound a hostile body could occupy a worker.
@@ -158,7 +158,7 @@ fn members_up_to(max: usize, text: &str) -> Option<Vec<Member<'_>>> {
 fn member<'a>(cursor: &mut Cursor<'a>) -> Option<Member<'a>> {
     let (written, value) = (cursor.name()?, cursor.value()?);
     // The raw name of half a surrogate pair is not one of those known here.
-    Some(Member { key: text(written), written, value })
+    Some(Member { key: string_or_raw(written), written, value })
 }
 
 /// Up to so many members are compared with each other, without a set. Real requests have fewer.

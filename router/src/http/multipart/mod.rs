@@ -76,7 +76,7 @@ impl<'a> Form<'a> {
         let delimiter = format!("--{boundary}");
         let mut form = Self { body, boundary, parts: Vec::new() };
         for (bytes, number) in parts.into_iter().zip(1..) {
-            let part = part(bytes).and_then(|part| match part {
+            let part = read_part(bytes).and_then(|part| match part {
                 Some(part) if part.file_name().contains(&delimiter) => Err("the boundary in its file name"),
                 other => Ok(other),
             });
@@ -161,7 +161,7 @@ fn escaped(name: &str) -> String {
 }
 
 /// Reads one part; `None` for `_charset_`, which describes the others.
-fn part(bytes: &[u8]) -> Result<Option<Part<'_>>, &'static str> {
+fn read_part(bytes: &[u8]) -> Result<Option<Part<'_>>, &'static str> {
     let (head, bytes) = part_headers::split(bytes)?;
     let head = PartHeaders::parse(head)?;
     // To ASP.NET `Model` is `model`, to multer `model[]` is, to Starlette a file of that name is.

@@ -6,7 +6,7 @@ use memchr::memmem;
 use percent_encoding::percent_decode_str;
 
 use super::header_value::{HeaderValue, is_token};
-use crate::http::headers::decoded;
+use crate::http::headers::utf8_or_latin1;
 
 /// The most bytes of a part's headers. Real ones have two or three hundred.
 const MAX_BYTES: usize = 8 * 1024;
@@ -110,7 +110,7 @@ impl Lines {
         let ends = memmem::find_iter(bytes, b"\r\n").chain([bytes.len()]);
         let mut start = 0;
         for end in ends {
-            let line = decoded(bytes.get(start..end).unwrap_or_default());
+            let line = utf8_or_latin1(bytes.get(start..end).unwrap_or_default());
             start = end.saturating_add(2);
             if line.contains(|letter: char| letter.is_control() && letter != '\t') {
                 return Err("a control character in its headers");

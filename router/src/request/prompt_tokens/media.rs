@@ -89,7 +89,7 @@ impl Media {
 }
 
 /// Bytes that so many characters of base64 encode.
-pub(super) fn decoded(base64: usize) -> u64 {
+pub(super) fn base64_decoded_len(base64: usize) -> u64 {
     (base64 as u64).saturating_mul(3) / 4
 }
 

@@ -168,7 +168,7 @@ impl<'a> Scanner<'a> {
         self.count.remove_text(text);
         match (media, self.frames.last_mut()) {
             (Media::Image, Some(frame)) => frame.images = frame.images.saturating_add(1),
-            _ => self.count.add_tokens(media.tokens(media::decoded(text.len()))),
+            _ => self.count.add_tokens(media.tokens(media::base64_decoded_len(text.len()))),
         }
     }
 }

@@ -50,9 +50,10 @@ fn same(name: &str, other: &str) -> bool {
 /// OpenAI's clients write it.
 fn form_fields(member: &Member) -> Vec<(Cow<'_, str>, Cow<'_, str>)> {
     match json::list(&member.json, MAX_ITEMS) {
-        Some(items) => {
-            items.into_iter().map(|item| (format!("{}[]", member.key).into(), json::text(item))).collect()
-        }
-        None => vec![(Cow::Borrowed(&*member.key), json::text(&member.json))],
+        Some(items) => items
+            .into_iter()
+            .map(|item| (format!("{}[]", member.key).into(), json::string_or_raw(item)))
+            .collect(),
+        None => vec![(Cow::Borrowed(&*member.key), json::string_or_raw(&member.json))],
     }
 }

@@ -30,7 +30,7 @@ const GENUINE: CheckResult = CheckResult::Genuine(BodyFormat::EventStream);
 
 /// The part of an event that has arrived.
 #[derive(Debug, Default)]
-struct Event<'a> {
+struct SseEvent<'a> {
     name: &'a [u8],
     data: Option<Cow<'a, [u8]>>,
 }
@@ -48,7 +48,7 @@ pub(super) fn may_begin(text: &[u8], complete: bool) -> bool {
 /// Azure and Anthropic still send errors.
 pub(super) fn check(text: &[u8], response: &HeldResponse<'_>) -> CheckResult {
     let mut splitter = Splitter::default();
-    let mut event = Event::default();
+    let mut event = SseEvent::default();
     let mut line: &[u8] = &[];
     let mut has_preamble = false;
     let mut rest = text;
@@ -83,7 +83,7 @@ pub(super) fn check(text: &[u8], response: &HeldResponse<'_>) -> CheckResult {
     response.wait(BodyFormat::EventStream, if is_preamble { MAX_PREAMBLE_BYTES } else { MAX_HELD_BYTES })
 }
 
-impl<'a> Event<'a> {
+impl<'a> SseEvent<'a> {
     /// Adds a line.
     fn add(&mut self, line: &'a [u8]) {
         let error = error_line(line);

@@ -11,7 +11,7 @@ const APART: [&str; 6] = ["outcome", "class", "type", "reason", "target", "le"];
 
 /// All metrics of one moment.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Reading {
+pub(crate) struct Scrape {
     /// Metrics without a group: `uptime`, `config_revision`, `redis_mode/shared`
     pub(super) process: BTreeMap<String, u64>,
     /// The version of the balancer, if the answer names one.
@@ -41,12 +41,12 @@ pub(super) struct Subject {
     pub(super) is_configured: bool,
 }
 
-impl Reading {
+impl Scrape {
     /// From Prometheus' text. `None` if it is not about a balancer.
     pub(crate) fn parse(text: &str) -> Option<Self> {
-        let mut reading = Self::default();
-        samples(text).for_each(|sample| reading.add(&sample));
-        reading.process.contains_key("uptime").then_some(reading)
+        let mut scrape = Self::default();
+        samples(text).for_each(|sample| scrape.add(&sample));
+        scrape.process.contains_key("uptime").then_some(scrape)
     }
 
     /// The same with the version that the answer names, if it does.
@@ -61,7 +61,7 @@ impl Reading {
         groups.map(|(name, _)| name.as_str()).collect()
     }
 
-    /// Whether this process started after an earlier reading, so that counts began at zero again.
+    /// Whether this process started after an earlier scrape, so that counts began at zero again.
     pub(crate) fn is_of_another_process(&self, earlier: &Self) -> bool {
         self.process.get("uptime") < earlier.process.get("uptime")
     }
@@ -104,7 +104,7 @@ impl Reading {
 }
 
 impl Subject {
-    /// The same with what was counted since an earlier reading; the gauges are of now.
+    /// The same with what was counted since an earlier scrape; the gauges are of now.
     pub(super) fn since(&self, before: Option<&Self>) -> Self {
         let Some(before) = before else { return self.clone() };
         let since = |(key, count): (&(String, String), &u64)| {

@@ -11,9 +11,9 @@ use signal_hook::iterator::Signals;
 
 use super::drain;
 
-/// One signal.
+/// A signal, by what it asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Event {
+pub(super) enum Signal {
     /// SIGHUP: re-read the configuration.
     Reload,
     /// SIGTERM, SIGINT: drain, then stop.
@@ -36,9 +36,9 @@ struct StopSignals {
 
 impl StopRequest {
     /// Records a signal to stop. The second one asks to stop at once.
-    pub(super) fn record(&self, event: Event) {
+    pub(super) fn record(&self, signal: Signal) {
         let is_second = self.0.first.set(drain::now()).is_err();
-        if is_second || event == Event::StopNow {
+        if is_second || signal == Signal::StopNow {
             self.0.is_at_once.store(true, Ordering::Relaxed);
         }
     }
@@ -61,13 +61,13 @@ impl StopRequest {
 
 /// The signals of this process, in order.
 #[derive(Debug)]
-pub(crate) struct Events {
-    receiver: Receiver<Event>,
+pub(crate) struct SignalQueue {
+    receiver: Receiver<Signal>,
     /// Ends every wait for Envoy.
     pub(crate) stop: StopRequest,
 }
 
-impl Events {
+impl SignalQueue {
     /// Queues all signals from here on.
     pub(crate) fn new() -> io::Result<Self> {
         let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGCHLD])?;
@@ -75,17 +75,17 @@ impl Events {
         let stop = StopRequest::default();
         let recorded = stop.clone();
         thread::spawn(move || {
-            for signal in signals.forever() {
-                let event = match signal {
-                    SIGHUP => Event::Reload,
-                    SIGQUIT => Event::StopNow,
-                    SIGCHLD => Event::Child,
-                    _ => Event::Stop,
+            for number in signals.forever() {
+                let signal = match number {
+                    SIGHUP => Signal::Reload,
+                    SIGQUIT => Signal::StopNow,
+                    SIGCHLD => Signal::Child,
+                    _ => Signal::Stop,
                 };
-                if matches!(event, Event::Stop | Event::StopNow) {
-                    recorded.record(event);
+                if matches!(signal, Signal::Stop | Signal::StopNow) {
+                    recorded.record(signal);
                 }
-                if sender.send(event).is_err() {
+                if sender.send(signal).is_err() {
                     return;
                 }
             }
@@ -99,8 +99,8 @@ impl Events {
         Self { receiver: mpsc::channel().1, stop: StopRequest::default() }
     }
 
-    /// The next event, if one arrives in time.
-    pub(super) fn next(&self, within: Duration) -> Option<Event> {
+    /// The next signal, if one arrives in time.
+    pub(super) fn next(&self, within: Duration) -> Option<Signal> {
         self.receiver.recv_timeout(within).ok()
     }
 }

@@ -20,6 +20,9 @@ const MAX_ITEMS: usize = 16;
 /// Bytes of a code, at most.
 const MAX_CODE: usize = 96;
 
+/// Bytes of a text that is a message, at most.
+const MAX_TEXT: usize = 1000;
+
 /// An error body.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ErrorBody {
@@ -71,11 +74,17 @@ impl ErrorField {
 }
 
 impl ErrorBody {
-    /// Reads a body. One that is not JSON, is cut off or is not UTF-8 is empty.
+    /// Reads a body: JSON, the first event of a stream, or a text of several words. A page, JSON that
+    /// is cut off, and what is not UTF-8 are empty.
     pub fn read(body: &[u8]) -> Self {
         let mut read = Self::default();
-        if let Ok(text) = std::str::from_utf8(body) {
-            read.value(text.trim_start_matches('\u{feff}').trim(), 0);
+        let text = std::str::from_utf8(body).unwrap_or_default().trim_start_matches('\u{feff}').trim();
+        let text = event_data(text).unwrap_or(text);
+        match text.as_bytes().first() {
+            Some(b'{' | b'[' | b'"') => read.value(text, 0),
+            Some(b'<') | None => {}
+            Some(_) if text.len() <= MAX_TEXT && text.contains(char::is_whitespace) => read.message(text, 0),
+            Some(_) => {}
         }
         read
     }
@@ -185,6 +194,14 @@ impl ErrorBody {
     }
 }
 
+/// The data of the first event, where a text is events.
+fn event_data(text: &str) -> Option<&str> {
+    if !["data:", "event:", "id:", ":"].iter().any(|start| text.starts_with(start)) {
+        return None;
+    }
+    text.lines().find_map(|line| line.strip_prefix("data:")).map(str::trim)
+}
+
 /// A finite number of seconds that is not negative.
 fn seconds(value: &str) -> Option<Duration> {
     let text = json::string_or_raw(value);
@@ -235,6 +252,11 @@ mod tests {
             (r#"[{"error":{"code":400,"message":"m","status":"S"}}]"#, &["400", "s"], &["m"]),
             (r#"{"object":"error","message":"m","code":400}"#, &["400"], &["m"]),
             (r#"{"Message":"m one"}"#, &[], &["m one"]),
+            ("404 page not found\n", &[], &["404 page not found"]),
+            ("event: error\ndata: {\"error\":{\"message\":\"m\",\"type\":\"t\"}}\n\n", &["t"], &["m"]),
+            ("data: m one\n\ndata: [DONE]\n\n", &[], &["m one"]),
+            ("<html>m</html>", &[], &[]),
+            ("[DONE", &[], &[]),
             (r#"{"error":"m one"}"#, &[], &["m one"]),
             (r#"{"error":"invalid_api_key"}"#, &["invalid_api_key"], &["invalid_api_key"]),
             (r#"{"detail":"Not Found"}"#, &[], &["Not Found"]),
@@ -270,9 +292,10 @@ mod tests {
 
     #[test]
     fn a_body_that_is_no_error_is_empty() {
-        for body in
-            ["", "null", "3", "[]", "{}", "<html>", "{\"error\":", "{\"input\":\"m\"}", "404 page not found"]
-        {
+        for body in [
+            "", "null", "3", "[]", "{}", "<html> m", "{\"error\": ", "{\"input\":\"m\"}", "error",
+            "data: {\"er ",
+        ] {
             assert_eq!(read(body), ErrorBody::default(), "{body}");
         }
         assert_eq!(ErrorBody::read(b"{\"error\":\"\xff\"}"), ErrorBody::default());

@@ -62,6 +62,24 @@ const messages = {
     check(final.content[0].text.endsWith(' after sunny'), final);
     return [call.input.city, who(final.content[0].text)];
   },
+  async models() {
+    const ids = async (parameters) => {
+      const all = [];
+      for await (const model of client().models.list(parameters)) all.push(model.id);
+      return all;
+    };
+    const listed = await ids();
+    check(listed.includes('claude') && listed.length > 3, listed);
+    for (const parameters of [{ limit: 1 }, { limit: 2 }, { limit: listed.length }]) {
+      const paged = await ids(parameters);
+      check(paged.join() === listed.join(), paged);
+    }
+    const backwards = await ids({ limit: 1, before_id: listed.at(-1) });
+    check(backwards.join() === listed.slice(0, -1).reverse().join(), backwards);
+    const one = await client().models.retrieve('claude');
+    check(one.id === 'claude' && one.type === 'model' && one.display_name === 'claude' && one.lifecycle === 'active', one);
+    return [];
+  },
 };
 
 /** What an error looks like to the program that catches it. */
@@ -80,6 +98,7 @@ const asked = (model, mark, { stream = false, ...options } = {}) => raised(() =>
 
 const errors = {
   unknown_model: (mark) => asked('nobody-knows', mark),
+  unknown_model_retrieved: () => raised(() => client().models.retrieve('nobody-knows')),
   model_of_openais_api_alone: (mark) => asked('gpt', mark),
   wrong_key: (mark) => asked('claude', mark, { apiKey: 'sk-wrong' }),
   provider_bad_request: (mark) => asked('refusing', mark),

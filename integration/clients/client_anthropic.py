@@ -123,8 +123,18 @@ def fallbacks_of_a_request(mark):
 
 @feature("sync")
 def models(mark):
-    listed = [model.id for model in client().models.list()]
-    assert "claude" in listed, listed
+    whole = client().models.list()
+    listed = [model.id for model in whole.data]
+    assert "claude" in listed and len(listed) > 3, listed
+    assert (whole.has_more, whole.first_id, whole.last_id) == (False, listed[0], listed[-1]), whole
+    # The client fetches page after page.
+    assert [model.id for model in client().models.list(limit=1)] == listed
+    assert [model.id for model in client().models.list(limit=2, after_id=listed[0])] == listed[1:]
+    backwards = client().models.list(limit=1, before_id=listed[-1])
+    assert [model.id for model in backwards] == listed[-2::-1], backwards
+    one = client().models.retrieve("claude")
+    assert (one.id, one.type, one.display_name, one.lifecycle) == ("claude", "model", "claude", "active"), one
+    assert one.created_at.year == 2023 and one.max_tokens is None, one
     return []
 
 
@@ -147,6 +157,16 @@ def async_stream(mark):
             return [text async for text in events.text_stream]
 
     return [who("".join(asyncio.run(words())))]
+
+
+@feature("async")
+def async_models(mark):
+    async def listed(**parameters):
+        async with asynchronous() as one:
+            return [model.id async for model in one.models.list(**parameters)]
+
+    assert asyncio.run(listed(limit=1)) == asyncio.run(listed())
+    return []
 
 
 @feature("async")
@@ -237,6 +257,16 @@ def code_counts_tokens(mark):
     return [served]
 
 
+@feature("code")
+def code_discovers_models(mark):
+    headers = {"authorization": f"Bearer {KEY}", "anthropic-version": "2023-06-01", "user-agent": "claude-cli/2.1.129 (external, cli)"}
+    with urllib.request.urlopen(urllib.request.Request(f"{URL}/v1/models?limit=1000", headers=headers), timeout=3) as response:
+        listed = json.load(response)["data"]
+    # It shows those whose id begins with `claude` or `anthropic`, by their display name.
+    assert ["claude"] == [model["display_name"] for model in listed if model["id"].startswith(("claude", "anthropic"))], listed
+    return []
+
+
 # Errors
 
 
@@ -259,6 +289,16 @@ def asked(model, mark, **options):
 @feature("errors")
 def unknown_model(mark):
     return asked("nobody-knows", mark)
+
+
+@feature("errors")
+def unknown_model_retrieved(mark):
+    return raised(lambda: client().models.retrieve("nobody-knows"))
+
+
+@feature("errors")
+def page_behind_an_unknown_model(mark):
+    return raised(lambda: client().models.list(after_id="nobody-knows"))
 
 
 @feature("errors")

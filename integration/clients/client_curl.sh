@@ -34,6 +34,7 @@ json() {
     ask compressed /v1/chat/completions --compressed --json '{"model": "gpt", "messages": [{"role": "user", "content": "MARK"}]}'
     ask http2 /v1/chat/completions --http2-prior-knowledge --json '{"model": "gpt", "messages": [{"role": "user", "content": "MARK"}]}'
     ask models /v1/models
+    ask models_of_codex '/v1/models?client_version=0.155.1'
 }
 
 # Each line with the milliseconds at which it arrived.

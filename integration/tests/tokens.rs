@@ -52,26 +52,30 @@ async fn ten_short_answers_are_served_whatever_length_they_may_have() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_burst_is_held_by_what_each_request_reserves() {
-    let items = item("unknown", "paris", ", tpm: 2640") + &item("known", "oslo", ", tpm: 2700");
+    let items = item("unknown", "paris", ", tpm: 2640")
+        + &item("known", "oslo", ", tpm: 2700")
+        + &item("short", "lyon", ", tpm: 2640, max_tokens: 10");
     let world = four_workers(&items, "").await;
     let answer = || Answer::ok().using(8, 92);
     world.provider.always("oslo", answer());
     minute::with_room_for(Duration::from_secs(10)).await;
     assert_eq!(world.newcomer().chat("known").await.status, 200);
-    for name in ["paris", "oslo"] {
+    for name in ["paris", "oslo", "lyon"] {
         world.provider.always(name, answer().after(Duration::from_millis(2000)));
     }
-    // 8 for the prompt, and 256 or 92 for the answer.
-    for (group, expected) in [("unknown", 10), ("known", 26)] {
+    // 8 for the prompt, and 256 or 92 for the answer. -1 is no limit, in place of the file's.
+    for (group, length, expected) in [("unknown", 32_000, 10), ("known", 32_000, 26), ("short", -1, 10)] {
         let mut clients = tokio::task::JoinSet::new();
         for _ in 0..60 {
             let client = world.newcomer();
             clients
-                .spawn(async move { client.chat_with(group, &json!({"max_tokens": 32_000})).await.status });
+                .spawn(async move { client.chat_with(group, &json!({"max_tokens": length})).await.status });
         }
         let statuses = clients.join_all().await;
         assert_eq!(statuses.iter().filter(|status| **status == 200).count(), expected, "{group}");
     }
+    let unlimited = world.provider.received_by("lyon");
+    assert!(unlimited.iter().all(|request| request.json()["max_tokens"] == -1));
 }
 
 /// As far as the balancer has seen it.

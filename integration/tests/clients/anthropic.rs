@@ -51,6 +51,7 @@ async fn anthropics_asynchronous_python_client_sends_messages_and_streams() {
         &[
             ("async_messages_at_once", MESSAGES),
             ("async_stream", MESSAGES),
+            ("async_models", &[]),
             ("async_count_tokens", COUNT_TOKENS),
         ],
     );
@@ -68,7 +69,10 @@ async fn anthropics_python_client_calls_tools() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_requests_of_claude_code_arrive_as_they_were_sent() {
     let seen = python("code").await;
-    assert_features(&seen, &[("code_turn", MESSAGES), ("code_counts_tokens", COUNT_TOKENS)]);
+    assert_features(
+        &seen,
+        &[("code_turn", MESSAGES), ("code_counts_tokens", COUNT_TOKENS), ("code_discovers_models", &[])],
+    );
     for request in seen.iter().flat_map(|seen| &seen.received) {
         let betas = "claude-code-20250219,interleaved-thinking-2025-05-14,context-management-2025-06-27,effort-2025-11-24";
         assert_eq!(request.header("anthropic-beta"), Some(betas));
@@ -97,6 +101,8 @@ async fn anthropics_python_client_raises_its_own_classes_of_errors() {
         &seen,
         &[
             ("unknown_model", "BadRequestError", 400, "", "nobody-knows"),
+            ("unknown_model_retrieved", "NotFoundError", 404, "", "nobody-knows"),
+            ("page_behind_an_unknown_model", "BadRequestError", 400, "", "after_id"),
             ("model_of_openais_api_alone", "BadRequestError", 400, "", "/v1/chat/completions"),
             ("route_that_is_not_served", "NotFoundError", 404, "", "/v1/messages/batches"),
             ("wrong_key", "AuthenticationError", 401, "", ""),
@@ -129,6 +135,7 @@ async fn anthropics_node_client_sends_messages_streams_and_calls_tools() {
             ("count_tokens", COUNT_TOKENS),
             ("key_as_bearer", MESSAGES),
             ("tools", MESSAGES),
+            ("models", &[]),
         ],
     );
 }
@@ -139,6 +146,7 @@ async fn anthropics_node_client_raises_its_own_classes_of_errors() {
         &node("errors").await,
         &[
             ("unknown_model", "BadRequestError", 400, "", "nobody-knows"),
+            ("unknown_model_retrieved", "NotFoundError", 404, "", "nobody-knows"),
             ("model_of_openais_api_alone", "BadRequestError", 400, "", "/v1/chat/completions"),
             ("wrong_key", "AuthenticationError", 401, "", ""),
             ("provider_bad_request", "BadRequestError", 400, "", "refusing_messages says 400"),

@@ -50,13 +50,15 @@ async fn curl_posts_json() {
         ("compressed", "/chat/completions"),
         ("http2", "/chat/completions"),
     ];
-    assert_eq!(seen.len(), served.len() + 1);
+    assert_eq!(seen.len(), served.len() + 2);
     for (seen, (feature, route)) in seen.iter().zip(served) {
         assert_served(seen, feature, route);
     }
     assert!(body(&seen[6]).ends_with(&(0..=255).collect::<Vec<u8>>()), "sound arrives as it was sent");
     let models: Value = serde_json::from_slice(&body(&seen[10])).expect("a list of models");
     assert!(models["data"].as_array().unwrap().iter().any(|model| model["id"] == "gpt"), "{models}");
+    let of_codex: Value = serde_json::from_slice(&body(&seen[11])).expect("a list of models");
+    assert_eq!((&of_codex["models"], &of_codex["data"]), (&Value::Array(Vec::new()), &models["data"]));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -6,14 +6,18 @@
 use std::collections::HashSet;
 use std::fmt::Write as _;
 
-use llm_balancer_config::{Config, Deployment, Member};
+use llm_balancer_config::{Config, Deployment, Member, Wire};
 
 use crate::http::json::quoted;
 use crate::http::route::query_value;
+use crate::models::model_page::page;
 use crate::models::pool::is_member;
+use crate::request::refusal::Refusal;
 
 /// LiteLLM's constant, the time of OpenAI's first models.
 const CREATED: u32 = 1_677_610_602;
+/// The same time as a date.
+const CREATED_AT: &str = "2023-02-28T18:56:42Z";
 
 /// The parameters of chat completions, which LiteLLM lists for a model that it does not know.
 const OPENAI_PARAMS: &str = concat!(
@@ -25,8 +29,8 @@ const OPENAI_PARAMS: &str = concat!(
 );
 
 /// A name that clients may use, and the deployments behind it.
-struct Listed<'c> {
-    name: &'c str,
+pub(super) struct Listed<'c> {
+    pub(super) name: &'c str,
     deployments: Vec<&'c Deployment>,
 }
 
@@ -59,27 +63,59 @@ fn listed(config: &Config) -> Vec<Listed<'_>> {
         .collect()
 }
 
-/// `GET /v1/models`. A pattern is no model that can be requested, so as in LiteLLM it is listed for
-/// `return_wildcard_routes=true` alone.
-pub fn models(config: &Config, query: &str) -> String {
+/// `GET /v1/models`, for a client of this API. A pattern is no model that can be requested, so as in
+/// LiteLLM it is listed for `return_wildcard_routes=true` alone.
+///
+/// # Errors
+/// A [`Refusal`] if a client of Anthropic's API requests a page that does not exist.
+pub fn models(config: &Config, query: &str, client: Wire) -> Result<String, Refusal> {
     let all = query_value(query, "return_wildcard_routes").is_some_and(|value| value == "true");
-    let is_shown = |listed: &&Listed<'_>| all || !listed.name.contains('*');
-    let models = listed(config).iter().filter(is_shown).map(model_entry).collect::<Vec<_>>().join(",");
-    format!(r#"{{"data":[{models}],"object":"list"}}"#)
+    let mut listed = listed(config);
+    listed.retain(|listed| all || !listed.name.contains('*'));
+    // As in LiteLLM, the parameter of Codex goes before the header of Anthropic's clients.
+    let is_codex = query_value(query, "client_version").is_some();
+    if client == Wire::Anthropic && !is_codex {
+        let (page, has_more) = page(&listed, query)?;
+        let id = |listed: Option<&Listed<'_>>| listed.map_or("null".to_owned(), |listed| quoted(listed.name));
+        return Ok(format!(
+            r#"{{"data":[{}],"has_more":{has_more},"first_id":{},"last_id":{}}}"#,
+            entries(page, client),
+            id(page.first()),
+            id(page.last())
+        ));
+    }
+    // Codex requires a list of its own form, whose entries have its instructions for a model. Where it
+    // is empty, Codex up to 0.155 keeps the models that it knows.
+    let of_codex = if is_codex { r#","models":[]"# } else { "" };
+    Ok(format!(r#"{{"data":[{}],"object":"list"{of_codex}}}"#, entries(&listed, Wire::OpenAi)))
+}
+
+fn entries(listed: &[Listed<'_>], client: Wire) -> String {
+    listed.iter().map(|listed| model_entry(listed, client)).collect::<Vec<_>>().join(",")
 }
 
 /// `GET /v1/models/{id}`, for any name of these deployments: also for hidden aliases and names that
 /// a wildcard matches, which are served but not listed.
-pub fn model(config: &Config, id: &str, members: &[usize]) -> String {
+pub fn model(config: &Config, id: &str, members: &[usize], client: Wire) -> String {
     let deployments = members.iter().filter_map(|index| config.deployments.get(*index)).collect();
-    model_entry(&Listed { name: id, deployments })
+    model_entry(&Listed { name: id, deployments }, client)
 }
 
-fn model_entry(listed: &Listed<'_>) -> String {
+fn model_entry(listed: &Listed<'_>, client: Wire) -> String {
     let id = quoted(listed.name);
+    let known = |key: &str| listed.deployments.iter().find_map(|deployment| info(deployment, key));
+    if client == Wire::Anthropic {
+        let name = known("display_name").filter(|name| name.starts_with('"')).unwrap_or(&id);
+        let limit = |key: &str| known(key).unwrap_or("null");
+        return format!(
+            r#"{{"type":"model","id":{id},"display_name":{name},"created_at":"{CREATED_AT}","lifecycle":"active","max_input_tokens":{},"max_tokens":{}}}"#,
+            limit("max_input_tokens"),
+            limit("max_output_tokens")
+        );
+    }
     let mut entry = format!(r#"{{"id":{id},"object":"model","created":{CREATED},"owned_by":"openai""#);
     for key in ["mode", "max_input_tokens", "max_output_tokens"] {
-        if let Some(value) = listed.deployments.iter().find_map(|deployment| info(deployment, key)) {
+        if let Some(value) = known(key) {
             put(&mut entry, key, value);
         }
     }

@@ -2,5 +2,6 @@
 
 pub mod groups;
 pub mod listing;
+mod model_page;
 pub mod pool;
 pub mod wildcard;

@@ -18,8 +18,7 @@ const PROMPTS: [&str; 10] = [
 /// Members that models read as JSON text.
 const SCHEMAS: [&str; 4] = ["tools", "functions", "response_format", "text"];
 
-/// Members that limit an answer's length. A negative value, which some clients send for no limit,
-/// is none.
+/// Members that limit an answer's length. Some clients send a negative value for no limit.
 const LENGTHS: [&str; 3] = ["max_completion_tokens", "max_tokens", "max_output_tokens"];
 
 /// Members that set the number of a route's answers. A server ignores others, and its one answer must
@@ -47,8 +46,11 @@ pub struct TokenEstimate {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lengths([u32; 3]);
 
-/// No limit.
+/// A member that is not sent.
 const NONE: u32 = u32::MAX;
+/// A member that is sent and bounds nothing, such as -1. The provider gets it in place of the
+/// deployment's default.
+const UNBOUNDED: u32 = NONE - 1;
 
 impl Default for Lengths {
     fn default() -> Self {
@@ -59,8 +61,8 @@ impl Default for Lengths {
 impl Lengths {
     /// Reads the limits. `value` returns a member by its name, as JSON.
     fn read<'a>(value: impl Fn(&str) -> Option<&'a str>) -> Self {
-        let length = |name| value(name).and_then(uint);
-        Self(LENGTHS.map(|name| length(name).map_or(NONE, |length| u32::try_from(length).unwrap_or(NONE))))
+        let length = |json| u32::try_from(uint(json)?).ok().filter(|length| *length < UNBOUNDED);
+        Self(LENGTHS.map(|name| value(name).map_or(NONE, |json| length(json).unwrap_or(UNBOUNDED))))
     }
 
     /// The limits that a deployment sets if the client sets none.
@@ -82,7 +84,8 @@ impl Lengths {
     /// The limit that counts: of several the longest, because providers differ in which one they
     /// obey.
     pub fn longest(&self) -> Option<u64> {
-        self.0.iter().filter(|length| **length != NONE).max().map(|length| u64::from(*length))
+        let longest = self.0.into_iter().filter(|length| *length != NONE).max();
+        longest.filter(|length| *length != UNBOUNDED).map(u64::from)
     }
 }
 
@@ -311,5 +314,22 @@ mod tests {
         ] {
             assert_eq!(chat(members).lengths.or(&own).longest(), Some(expected), "{members}");
         }
+    }
+
+    #[test]
+    fn a_length_without_bound_counts_for_none_beside_one_of_the_deployment() {
+        let own = Lengths::of(&deployment(", max_tokens: 30"));
+        for members in [
+            r#","max_tokens":-1"#,
+            r#","max_tokens":1e99"#,
+            r#","max_tokens":-1,"max_completion_tokens":5"#,
+            r#","max_completion_tokens":-1"#,
+        ] {
+            assert_eq!(chat(members).lengths.or(&own).longest(), None, "{members}");
+        }
+        let unbounded = Lengths::of(&deployment(", max_tokens: -1"));
+        assert_eq!(chat("").lengths.or(&unbounded).longest(), None);
+        assert_eq!(chat(r#","max_tokens":5"#).lengths.or(&unbounded).longest(), Some(5));
+        assert_eq!(chat(r#","max_tokens":null"#).lengths.or(&own).longest(), Some(30));
     }
 }

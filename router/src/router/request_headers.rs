@@ -58,7 +58,7 @@ fn arrival(router: &Router, headers: &Headers, end_of_stream: bool) -> Result<Ar
     let mut request = match route {
         Route::Model(route, model) => Request::new(route, model.as_deref(), query, headers, allowed)?,
         Route::Response(route, id) => stored_response(route, id, query, headers, allowed)?,
-        _ => return answered(config, &router.groups, route, query),
+        _ => return answered(router, route, query, wire(headers)),
     };
     check_length(config.server.max_body_bytes, headers)?;
     request.explain = explain::is_requested(config, headers);
@@ -120,12 +120,13 @@ fn check_length(limit: u64, headers: &Headers) -> Result<(), Refusal> {
     if length.is_some_and(|length| length > limit) { Err(Refusal::TooLarge(limit)) } else { Ok(()) }
 }
 
-/// The routes that need no deployment's answer.
-fn answered(config: &Config, groups: &Groups, route: Route<'_>, query: &str) -> Result<Arrival, Refusal> {
+/// The routes that need no deployment's answer, for a client of this API.
+fn answered(router: &Router, route: Route<'_>, query: &str, client: Wire) -> Result<Arrival, Refusal> {
+    let (config, groups) = (&router.config, &router.groups);
     let body = match &route {
-        Route::Models => listing::models(config, query),
+        Route::Models => listing::models(config, query, client)?,
         Route::ModelById(id) => match groups.resolve(id) {
-            Ok(resolved) => listing::model(config, id, &resolved.pool.members),
+            Ok(resolved) => listing::model(config, id, &resolved.pool.members, client),
             Err(_) => return Err(no_such_model(groups, id)),
         },
         Route::ModelInfo => model_info(config, query)?,

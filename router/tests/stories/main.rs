@@ -23,6 +23,7 @@ mod fallbacks;
 mod forms;
 mod limits;
 mod messages;
+mod model_lists;
 mod model_names;
 mod pre_call_checks;
 mod resends;

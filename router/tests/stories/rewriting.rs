@@ -181,6 +181,15 @@ fn a_deployments_defaults_fill_in_and_its_extra_body_overrides() {
     assert!(json.get("user").is_none());
 }
 
+/// SDKs write null for what a program did not set, and a bound of the file has to hold then.
+#[story(unsupported = test)]
+fn a_clients_null_leaves_the_deployments_parameter() {
+    for (params, expected) in [(", max_tokens: 100", "100"), ("", "null")] {
+        let sent = sent(&file(params), &[], r#"{"model":"g","max_tokens":null}"#).body;
+        assert!(sent.ends_with(&format!(r#""max_tokens":{expected}}}"#)), "{params}: {sent}");
+    }
+}
+
 /// As in LiteLLM, where what OpenAI does not have is merged into extra_body.
 #[story(unsupported = test)]
 fn a_client_overrides_members_of_extra_body_that_are_not_openais() {

@@ -62,6 +62,23 @@ fn before_anything_is_known_of_its_answers_256_tokens_are_reserved_for_each() {
     }
 }
 
+/// Clients of llama.cpp, LM Studio and Ollama send -1 for no limit, and the provider gets it.
+#[story(unsupported = test)]
+fn a_length_of_minus_one_reserves_as_much_as_none() {
+    for own in ["", ", max_tokens: 10", ", max_completion_tokens: 10", ", max_tokens: -1"] {
+        for name in ["max_tokens", "max_completion_tokens"] {
+            let mut world = World::of(&group(&["paris"], &format!(", tpm: 1000{own}")));
+            let members = format!(r#""{name}":-1"#);
+            assert_eq!(admitted(&mut world, &members), 3, "{members} beside {own}");
+            world.wait(60.0);
+            let response = world.chat("g", &members, |_| Answer::Used(4, 90));
+            assert!(response.sent.unwrap().body.contains(":-1"), "{members} beside {own}");
+            world.wait(60.0);
+            assert_eq!(admitted(&mut world, &members), 10, "its answers take 90 tokens by now");
+        }
+    }
+}
+
 #[story(unsupported = test)]
 fn a_burst_is_limited_by_the_tokens_of_recent_responses() {
     for (taken, expected) in [(vec![99; 3], 10), (vec![199; 3], 5), (vec![9, 9, 199], 5)] {

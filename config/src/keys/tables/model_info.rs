@@ -35,6 +35,7 @@ const KEYS: &[Key] = &[
     budget("budget_duration"),
     applied("cooldown_time", "seconds of cooldown; overrides litellm_params.cooldown_time"),
     applied("description", SHOWN),
+    applied("display_name", "the model's name in lists for clients of Anthropic's API"),
     applied("enable_tag_filtering", "for the whole group; overrides router_settings.enable_tag_filtering"),
     applied("health_check_model", SHOWN),
     applied("id", "the deployment's id; LiteLLM's sha256 if unset"),

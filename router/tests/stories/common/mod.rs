@@ -83,7 +83,12 @@ impl World {
 
     /// The reply to a GET request.
     pub fn get(&self, path: &str) -> Reply {
-        let headers = [(":method", "GET"), (":path", path)].into_iter().collect();
+        self.get_with(path, &[])
+    }
+
+    /// What a GET request with these headers is answered.
+    pub fn get_with(&self, path: &str, headers: &[(&str, &str)]) -> Reply {
+        let headers = [&[(":method", "GET"), (":path", path)], headers].concat().into_iter().collect();
         match self.router.on_request_headers(&headers, true) {
             Arrival::Reply(reply, _) => reply,
             other => panic!("{other:?}"),

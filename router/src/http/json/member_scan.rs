@@ -81,6 +81,14 @@ impl MemberScan {
                 continue;
             }
             self.position = match self.position {
+                // Most strings are plain, and all in one piece.
+                Position::Outside if *byte == b'"' && self.depth > 0 => match plain_string(rest) {
+                    Some((text, after)) => {
+                        rest = after;
+                        self.behind_string(text)
+                    }
+                    None => Position::Name([0; NAME], 0),
+                },
                 Position::Outside => self.outside(*byte),
                 Position::Name(name, length) => self.name(*byte, name, length),
                 Position::Other { is_escaped: true } => Position::Other { is_escaped: false },
@@ -119,11 +127,7 @@ impl MemberScan {
 
     fn name(&self, byte: u8, mut name: [u8; NAME], length: usize) -> Position {
         match (byte, name.get_mut(length)) {
-            (b'"', _) => {
-                let name = name.get(..length).unwrap_or_default();
-                let known = self.names.iter().find(|known| known.as_bytes() == name);
-                known.map_or(Position::Outside, |known| Position::Behind(known, false))
-            }
+            (b'"', _) => self.behind_string(name.get(..length).unwrap_or_default()),
             (b'\\', _) => Position::Other { is_escaped: true },
             (_, Some(place)) => {
                 *place = byte;
@@ -131,6 +135,12 @@ impl MemberScan {
             }
             (_, None) => Position::Other { is_escaped: false },
         }
+    }
+
+    /// Behind a string that is a name or not.
+    fn behind_string(&self, text: &[u8]) -> Position {
+        let known = self.names.iter().find(|known| known.as_bytes() == text);
+        known.map_or(Position::Outside, |known| Position::Behind(known, false))
     }
 
     fn behind(&mut self, byte: u8, name: &'static str, has_colon: bool) -> Position {
@@ -163,11 +173,19 @@ impl MemberScan {
     }
 }
 
+/// A string without escapes that ends in this piece, from behind its first quote on, and what
+/// follows it.
+fn plain_string(rest: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (text, after) = rest.split_at_checked(memchr2(b'"', b'\\', rest)?)?;
+    let after = after.strip_prefix(b"\"")?;
+    memchr2(b'\n', b'\r', text).is_none().then_some((text, after))
+}
+
 /// From the next byte of a string on that means something.
 fn skip_text(rest: &[u8]) -> &[u8] {
     let end = memchr2(b'"', b'\\', rest).unwrap_or(rest.len());
     let (text, after) = rest.split_at_checked(end).unwrap_or((rest, &[]));
-    match text.iter().position(|byte| matches!(byte, b'\n' | b'\r')) {
+    match memchr2(b'\n', b'\r', text) {
         Some(line_end) => rest.get(line_end..).unwrap_or_default(),
         None => after,
     }

@@ -15,7 +15,8 @@ use crate::http::route::{COMPACT, RESPONSES};
 use crate::models::groups::Resolved;
 use crate::models::pool::{Pool, share_account};
 use crate::request::parse::Payload;
-use crate::request::references::{Reference, ReferenceScan, references, refers};
+use crate::request::reference_scan::ReferenceScan;
+use crate::request::references::{Reference, references, refers};
 use crate::request::refusal::Refusal;
 use crate::select::tags::tagged;
 use crate::state::store::Moment;
@@ -133,6 +134,7 @@ impl GroupRequest<'_> {
         let caller = self.caller();
         let scan = match (self.request.route.suffix, &self.parsed.payload) {
             _ if !self.router.groups.have_accounts() => None,
+            _ if self.request.stored.is_some() => Some(ReferenceScan::of_stored(caller)),
             (RESPONSES, Payload::Json(body)) => ReferenceScan::new(body, caller),
             (COMPACT, _) => Some(ReferenceScan::of_items(caller)),
             _ => None,

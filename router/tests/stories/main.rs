@@ -26,6 +26,7 @@ mod messages;
 mod model_names;
 mod pre_call_checks;
 mod resends;
+mod response_items;
 mod responses;
 mod retries;
 mod rewriting;

@@ -1,5 +1,5 @@
-//! Finds members of JSON whose values are strings, in a text that arrives in pieces: a document, or
-//! the data of server-sent events. Nothing is copied: a value becomes a hash on its way.
+//! Finds members of JSON in a text that arrives in pieces: a document, or the data of server-sent
+//! events. Nothing is copied: a string becomes a hash on its way.
 
 use memchr::memchr2;
 
@@ -9,15 +9,21 @@ use crate::hash::Hasher;
 /// The longest name that is compared.
 const NAME: usize = 24;
 
-/// A member whose value is a string.
+/// Open objects and lists whose names are known, at most: the outermost.
+const PATH: usize = 4;
+
+/// A member of one of the names: a string, or the end of an object or a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Found {
     /// Which of the names it has.
     pub name: &'static str,
     /// Open objects and lists around it; 1 at the top level.
     pub depth: u32,
-    /// The hash of the first bytes of its text, however that is escaped.
-    pub hash: u64,
+    /// Which of the names those have, the outermost first; empty for another name or none. Only the
+    /// first `depth` count.
+    pub path: [&'static str; PATH],
+    /// The hash of the first bytes of the string, however that is escaped; `None` for an end.
+    pub hash: Option<u64>,
 }
 
 /// Finds the members of some names.
@@ -27,6 +33,7 @@ pub struct MemberScan {
     /// Bytes of a value's text that are hashed, at most.
     most: usize,
     depth: u32,
+    path: [&'static str; PATH],
     position: Position,
 }
 
@@ -66,7 +73,7 @@ impl Value {
 impl MemberScan {
     /// Finds members of these names, of at most 24 bytes, and hashes so many bytes of each value.
     pub fn new(names: &'static [&'static str], most: usize) -> Self {
-        Self { names, most, depth: 0, position: Position::Outside }
+        Self { names, most, depth: 0, path: [""; PATH], position: Position::Outside }
     }
 
     /// Reads the next piece, and passes on what it completes.
@@ -89,7 +96,7 @@ impl MemberScan {
                     }
                     None => Position::Name([0; NAME], 0),
                 },
-                Position::Outside => self.outside(*byte),
+                Position::Outside => self.outside(*byte, "", found),
                 Position::Name(name, length) => self.name(*byte, name, length),
                 Position::Other { is_escaped: true } => Position::Other { is_escaped: false },
                 Position::Other { .. } => match byte {
@@ -100,7 +107,7 @@ impl MemberScan {
                         self.position
                     }
                 },
-                Position::Behind(name, has_colon) => self.behind(*byte, name, has_colon),
+                Position::Behind(name, has_colon) => self.behind(*byte, name, has_colon, found),
                 Position::Value(name, mut value) => match value.unescape.next(*byte) {
                     Unescaped::End => self.end(name, value.hash, found),
                     _ if value.left == 0 => self.end_early(name, value.hash, *byte, found),
@@ -114,10 +121,22 @@ impl MemberScan {
         }
     }
 
-    fn outside(&mut self, byte: u8) -> Position {
+    /// `name` is that of the value which may begin here.
+    fn outside(&mut self, byte: u8, name: &'static str, found: &mut dyn FnMut(Found)) -> Position {
         match byte {
-            b'{' | b'[' => self.depth = self.depth.saturating_add(1),
-            b'}' | b']' => self.depth = self.depth.saturating_sub(1),
+            b'{' | b'[' => {
+                if let Some(place) = self.path.get_mut(self.depth as usize) {
+                    *place = name;
+                }
+                self.depth = self.depth.saturating_add(1);
+            }
+            b'}' | b']' => {
+                self.depth = self.depth.saturating_sub(1);
+                match self.path.get(self.depth as usize) {
+                    None | Some(&"") => {}
+                    Some(name) => self.pass_on(name, None, found),
+                }
+            }
             // Between documents, and in the other fields of events, any byte is skipped.
             b'"' if self.depth > 0 => return Position::Name([0; NAME], 0),
             _ => {}
@@ -143,7 +162,13 @@ impl MemberScan {
         known.map_or(Position::Outside, |known| Position::Behind(known, false))
     }
 
-    fn behind(&mut self, byte: u8, name: &'static str, has_colon: bool) -> Position {
+    fn behind(
+        &mut self,
+        byte: u8,
+        name: &'static str,
+        has_colon: bool,
+        found: &mut dyn FnMut(Found),
+    ) -> Position {
         match byte {
             b' ' | b'\t' | b'\r' | b'\n' => Position::Behind(name, has_colon),
             b':' if !has_colon => Position::Behind(name, true),
@@ -151,13 +176,17 @@ impl MemberScan {
                 let value = Value { unescape: Unescape::default(), hash: Hasher::new(0), left: self.most };
                 Position::Value(name, value)
             }
-            _ => self.outside(byte),
+            _ => self.outside(byte, if has_colon { name } else { "" }, found),
         }
     }
 
     fn end(&self, name: &'static str, hash: Hasher, found: &mut dyn FnMut(Found)) -> Position {
-        found(Found { name, depth: self.depth, hash: hash.finish() });
+        self.pass_on(name, Some(hash.finish()), found);
         Position::Outside
+    }
+
+    fn pass_on(&self, name: &'static str, hash: Option<u64>, found: &mut dyn FnMut(Found)) {
+        found(Found { name, depth: self.depth, path: self.path, hash });
     }
 
     /// The rest of a value is not hashed.
@@ -199,7 +228,7 @@ mod tests {
         let mut scan = MemberScan::new(&["id", "encrypted_content"], 8);
         let mut all = Vec::new();
         for piece in pieces {
-            scan.feed(piece, &mut |found| all.push((found.name, found.depth, found.hash)));
+            scan.feed(piece, &mut |found| all.extend(found.hash.map(|hash| (found.name, found.depth, hash))));
         }
         all
     }
@@ -238,6 +267,24 @@ mod tests {
             assert_eq!(found([text.as_bytes()]), expected, "{text}");
             assert_eq!(found(text.as_bytes().chunks(1)), expected, "{text}");
             assert_eq!(found(text.as_bytes().chunks(3)), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_around_a_member_has_a_name_and_an_end() {
+        let text = r#"{"a":{"id":"1"},"x":{"b":[{"id":"2"}]},"b":[],"a":[{"b":{"id":"4"}}]}"#;
+        let expected = ["a/id", "/a ends", "/b//id", "/b ends", "/b ends", "a//b/id", "a//b ends", "/a ends"];
+        for size in [1, 3, 1000] {
+            let mut scan = MemberScan::new(&["id", "a", "b"], 8);
+            let mut all = Vec::new();
+            for piece in text.as_bytes().chunks(size) {
+                scan.feed(piece, &mut |found| {
+                    let around = found.path.get(1..found.depth as usize).unwrap_or_default().join("/");
+                    let end = if found.hash.is_none() { " ends" } else { "" };
+                    all.push(format!("{around}/{}{end}", found.name));
+                });
+            }
+            assert_eq!(all, expected, "{size}");
         }
     }
 

@@ -30,11 +30,14 @@ pub fn sse(bytes: &[u8]) {
     if let Some(members) = json::members(response) {
         let is_id = |member: &&json::Member<'_>| member.written == "\"id\"" && member.value.starts_with('"');
         let found = references("{}", &chunks);
+        // The others are items of its output: at most the first two and the last two.
         match members.iter().find(is_id).map(|member| serde_json::from_str::<String>(member.value)) {
-            Some(Ok(id)) => assert_eq!(found, [Reference::response(&id, CALLER)]),
+            Some(Ok(id)) => {
+                assert!(found.len() <= 5 && found.contains(&Reference::response(&id, CALLER)));
+            }
             // Half of a surrogate pair: it is no text, to which no request can refer.
-            Some(Err(_)) => assert_eq!(found.len(), 1),
-            None => assert_eq!(found, []),
+            Some(Err(_)) => assert!((1..=5).contains(&found.len())),
+            None => assert!(found.len() <= 4),
         }
     }
 }

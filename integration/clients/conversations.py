@@ -1,4 +1,4 @@
-"""Conversations of OpenAI's Python client by previous_response_id, many at once, over one balancer or several."""
+"""Conversations of OpenAI's Python client, many at once, over one balancer or several."""
 
 import asyncio
 import json
@@ -18,10 +18,10 @@ CLIENTS = [
 ]
 
 
-async def turn(client, text, previous, streams):
+async def turn(client, streams, **request):
     if not streams:
-        return await client.responses.create(model="gpt", input=text, previous_response_id=previous)
-    events = await client.responses.create(model="gpt", input=text, previous_response_id=previous, stream=True)
+        return await client.responses.create(model="gpt", **request)
+    events = await client.responses.create(model="gpt", stream=True, **request)
     last = [event async for event in events][-1]
     assert last.type == "response.completed", last
     return last.response
@@ -31,7 +31,8 @@ async def conversation(number):
     previous = None
     for place in range(TURNS):
         client = CLIENTS[(number + place) % len(CLIENTS)]
-        response = await turn(client, f"turn {place} of {number}", previous, (number + place) % 2 == 0)
+        streams = (number + place) % 2 == 0
+        response = await turn(client, streams, input=f"turn {place} of {number}", previous_response_id=previous)
         assert response.previous_response_id == previous, response
         previous = response.id
     if number % 3 == 0:
@@ -74,6 +75,25 @@ async def reasoning(number):
         input += [item.model_dump(exclude_none=True) for item in response.output]
 
 
+async def items(number):
+    """Items of the turns before: as references, as the Vercel AI SDK has them by default, or whole and
+    with their ids, as the OpenAI Agents SDK has them."""
+    input = [{"role": "user", "content": "think"}]
+    tools = [{"type": "function", "name": "look_up", "parameters": {"type": "object", "properties": {}}}]
+    for place in range(TURNS):
+        client = CLIENTS[(number + place) % len(CLIENTS)]
+        request = {"tools": tools} if number % 3 == 0 else {}
+        response = await turn(client, (number + place) % 2 == 0, input=input, reasoning={"effort": "low"}, **request)
+        assert [item.id[:2] for item in response.output][0] == "rs", response
+        for item in response.output:
+            refers = number % 4 < 2
+            input.append({"type": "item_reference", "id": item.id} if refers else item.model_dump(exclude_none=True))
+        calls = [item.call_id for item in response.output if item.type == "function_call"]
+        input += [{"type": "function_call_output", "call_id": id, "output": "12"} for id in calls]
+        if not calls:
+            input.append({"role": "user", "content": f"turn {place} of {number}"})
+
+
 async def main(kind, count):
     waiting = asyncio.Semaphore(AT_ONCE)
     errors = []
@@ -89,4 +109,4 @@ async def main(kind, count):
     print(json.dumps({"errors": errors}))
 
 
-asyncio.run(main({"conversation": conversation, "reasoning": reasoning}[sys.argv[1]], int(sys.argv[2])))
+asyncio.run(main({"conversation": conversation, "reasoning": reasoning, "items": items}[sys.argv[1]], int(sys.argv[2])))

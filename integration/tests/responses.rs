@@ -43,6 +43,12 @@ fn node() -> Command {
     command
 }
 
+fn vercel() -> Command {
+    let mut command = Command::new(tools("node/bin/node"));
+    command.arg(script("conversations_vercel.mjs")).env("LLM_BALANCER_PACKAGES", tools("vercel"));
+    command
+}
+
 fn script(name: &str) -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/clients")).join(name)
 }
@@ -159,6 +165,65 @@ async fn encrypted_reasoning_goes_to_the_account_that_made_it() {
         NAMES.iter().any(|name| *name != request.name && body.contains(&format!("gAAAAAB{name}")))
     });
     assert_eq!((foreign.count(), received.len()), (0, 240));
+}
+
+/// Items that a request refers to and another deployment has made, and all of them.
+fn foreign_items(provider: &Provider) -> (usize, usize) {
+    let received = provider.received();
+    let makers: HashMap<u64, &str> =
+        received.iter().map(|request| (request.number, request.name.as_str())).collect();
+    let mut all = (0, 0);
+    for request in &received {
+        let body = request.json();
+        let ids = body["input"].as_array().into_iter().flatten().filter_map(|item| item["id"].as_str());
+        // The fake provider's ids end in the number of the request that made the item.
+        for number in ids.map(|id| id.split_once('_').unwrap().1.parse().unwrap()) {
+            all.1 += 1;
+            all.0 += usize::from(makers.get(&number) != Some(&request.name.as_str()));
+        }
+    }
+    all
+}
+
+/// No deployment gets an item of another.
+async fn assert_items_are_at_home(client: Command) {
+    let world = World::with_workers(2, &config("")).await;
+    let ports = [world.balancer.port];
+    tokio::select! {
+        () = converse(client, "items", CONVERSATIONS, &ports) => {}
+        () = cool_down(&world.provider) => {}
+    }
+    let (foreign, all) = foreign_items(&world.provider);
+    // Four turns, with two items each, refer to 0, 2, 4 and 6 of them.
+    assert!(foreign == 0 && all >= CONVERSATIONS * 12, "{foreign} of {all} items went to another deployment");
+    let used: Vec<_> = NAMES.iter().map(|name| world.provider.received_by(name).len()).collect();
+    assert!(used.iter().all(|count| *count > CONVERSATIONS / 2), "all serve: {used:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn items_are_given_back_where_they_were_made_while_deployments_cool_down() {
+    assert_items_are_at_home(python()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn conversations_of_vercels_sdk_go_on_where_their_items_are() {
+    assert_items_are_at_home(vercel()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_conversation_of_the_provider_goes_on_where_it_is() {
+    let world = World::with_workers(2, &config("")).await;
+    for name in NAMES {
+        let body = json!({"model": "gpt", "input": "hi", "conversation": format!("conv_{name}")}).to_string();
+        let client = world.with_header("authorization", &format!("Bearer {KEY}"));
+        for turn in 0..20 {
+            world.provider.forget();
+            let reply = client.send(Method::POST, "/v1/responses", "application/json", body.clone()).await;
+            let calls = world.provider.calls();
+            assert_eq!((reply.status, calls.last().map(String::as_str)), (200, Some(name)));
+            assert!(turn == 0 || calls.len() == 1, "it is known now: {calls:?}");
+        }
+    }
 }
 
 async fn send(client: &Client, method: &str, path: &str) -> (u16, Value) {

@@ -46,7 +46,8 @@ pub use http::retry_after::retry_after;
 pub use http::rewritten_body::Original;
 pub use outcome::{Failure, Outcome};
 pub use random::{Random, SplitMix};
-pub use request::references::{Reference, ReferenceScan};
+pub use request::reference_scan::ReferenceScan;
+pub use request::references::Reference;
 pub use request::{Refusal, Request};
 pub use router::{
     Arrival, Awaited, ERROR_HEADERS, ErrorResponse, ResponseSummary, Router, Sending, Step, StreamEnd,

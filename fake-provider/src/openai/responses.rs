@@ -10,8 +10,8 @@ use crate::received::Received;
 
 pub(super) fn response(request: &Received, usage: Usage) -> Value {
     let item = match call(request) {
-        Some(call) => call_item(&call, &call.arguments, "completed"),
-        None => message_item(&[text_part(&said(request))], "completed"),
+        Some(call) => call_item(request, &call, &call.arguments, "completed"),
+        None => message_item(request, &[text_part(&said(request))], "completed"),
     };
     let output: Vec<Value> = reasoning(request).into_iter().chain([item]).collect();
     whole(request, &output, Some(usage))
@@ -20,6 +20,12 @@ pub(super) fn response(request: &Received, usage: Usage) -> Value {
 /// The id of the response to this request.
 pub(super) fn id(request: &Received) -> String {
     format!("resp_{}", request.number)
+}
+
+/// The conversation that a request names, by its id or by an object that has it.
+pub(super) fn conversation(body: &Value) -> Option<&str> {
+    let conversation = &body["conversation"];
+    conversation.as_str().or_else(|| conversation["id"].as_str())
 }
 
 /// How all encrypted content of this deployment begins.
@@ -48,20 +54,23 @@ fn encrypted(request: &Received) -> String {
     format!("{}{:064}", encryption(request), request.number)
 }
 
-/// The encrypted reasoning, for a client that asks for it.
+/// The reasoning of a model that is asked for it, encrypted for a client that asks for that.
 fn reasoning(request: &Received) -> Option<Value> {
-    let include = request.json()["include"].to_string();
-    let content = encrypted(request);
-    include.contains("reasoning.encrypted_content").then(|| {
-        json!({"type": "reasoning", "id": format!("rs_{}", request.number), "summary": [], "encrypted_content": content})
-    })
+    let body = request.json();
+    let mut item = json!({"type": "reasoning", "id": format!("rs_{}", request.number), "summary": []});
+    let is_encrypted = body["include"].to_string().contains("reasoning.encrypted_content");
+    if is_encrypted {
+        item["encrypted_content"] = json!(encrypted(request));
+    }
+    (is_encrypted || body["reasoning"].is_object()).then_some(item)
 }
 
 /// A response that is done where its usage is known.
 fn whole(request: &Received, output: &[Value], usage: Option<Usage>) -> Value {
     let body = request.json();
+    let conversation = conversation(&body).map(|id| json!({"id": id}));
     json!({
-        "id": id(request), "object": "response", "created_at": CREATED, "model": request.model(),
+        "conversation": conversation, "id": id(request), "object": "response", "created_at": CREATED, "model": request.model(),
         "status": if usage.is_some() { "completed" } else { "in_progress" }, "error": null, "incomplete_details": null,
         "instructions": body["instructions"], "metadata": {"served_by": request.name}, "output": output,
         "parallel_tool_calls": true, "previous_response_id": body["previous_response_id"], "temperature": 1.0, "top_p": 1.0, "tool_choice": "auto",
@@ -86,7 +95,7 @@ pub(super) fn events(request: &Received, events: usize, usage: Usage) -> Vec<Vec
         all.extend([opened(item), closed(item)]);
     }
     let item = match call(request) {
-        Some(call) => call_events(&mut all, &call),
+        Some(call) => call_events(&mut all, request, &call),
         None => message_events(&mut all, request, events),
     };
     let output: Vec<Value> = reasoning.into_iter().chain([item]).collect();
@@ -108,9 +117,9 @@ fn message_events(all: &mut Vec<Named>, request: &Received, events: usize) -> Va
         Some(_) => split(&said(request)).to_vec(),
     };
     let text = pieces.concat();
-    let item = message_item(&[text_part(&text)], "completed");
+    let item = message_item(request, &[text_part(&text)], "completed");
     let place = json!({"item_id": item["id"], "output_index": 0, "content_index": 0});
-    all.push(opened(&message_item(&[], "in_progress")));
+    all.push(opened(&message_item(request, &[], "in_progress")));
     all.push(("response.content_part.added", with(&place, "part", text_part(""))));
     let logged = with(&place, "logprobs", json!([]));
     all.extend(
@@ -122,10 +131,10 @@ fn message_events(all: &mut Vec<Named>, request: &Received, events: usize) -> Va
     item
 }
 
-fn call_events(all: &mut Vec<Named>, call: &Call) -> Value {
-    let item = call_item(call, &call.arguments, "completed");
+fn call_events(all: &mut Vec<Named>, request: &Received, call: &Call) -> Value {
+    let item = call_item(request, call, &call.arguments, "completed");
     let place = json!({"item_id": item["id"], "output_index": 0});
-    all.push(opened(&call_item(call, "", "in_progress")));
+    all.push(opened(&call_item(request, call, "", "in_progress")));
     let halves = split(&call.arguments).map(|piece| with(&place, "delta", json!(piece)));
     all.extend(halves.map(|value| ("response.function_call_arguments.delta", value)));
     let done = with(&with(&place, "arguments", json!(call.arguments)), "name", json!(call.name));
@@ -148,16 +157,18 @@ fn with(place: &Value, key: &str, value: Value) -> Value {
     all
 }
 
-fn message_item(content: &[Value], status: &str) -> Value {
-    json!({"type": "message", "id": "msg_1", "status": status, "role": "assistant", "content": content})
+fn message_item(request: &Received, content: &[Value], status: &str) -> Value {
+    let id = format!("msg_{}", request.number);
+    json!({"type": "message", "id": id, "status": status, "role": "assistant", "content": content})
 }
 
 fn text_part(text: &str) -> Value {
     json!({"type": "output_text", "text": text, "annotations": [], "logprobs": []})
 }
 
-fn call_item(call: &Call, arguments: &str, status: &str) -> Value {
-    json!({"type": "function_call", "id": "fc_1", "call_id": call.id, "name": call.name, "arguments": arguments, "status": status})
+fn call_item(request: &Received, call: &Call, arguments: &str, status: &str) -> Value {
+    let id = format!("fc_{}", request.number);
+    json!({"type": "function_call", "id": id, "call_id": call.id, "name": call.name, "arguments": arguments, "status": status})
 }
 
 /// What the last item of the input tells, if it is what a function gave back.

@@ -1,6 +1,6 @@
 //! The responses that each deployment has stored: it knows its own, and no other deployment's.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde_json::{Value, json};
 
@@ -8,9 +8,13 @@ use super::responses;
 use crate::answer::{Answer, Usage};
 use crate::received::Received;
 
-/// Responses by the deployment's name and their own id.
+/// What deployments have made, by the deployment's name and its own id.
 #[derive(Debug, Default)]
-pub(crate) struct Stored(HashMap<(String, String), Received>);
+pub(crate) struct Stored {
+    responses: HashMap<(String, String), Received>,
+    /// The items of their output.
+    items: HashSet<(String, String)>,
+}
 
 /// The events of a stream that is replayed.
 const EVENTS: usize = 3;
@@ -21,7 +25,7 @@ impl Stored {
         let (path, query) = request.target.split_once('?').unwrap_or((&request.target, ""));
         let (_, route) = path.split_once("/responses")?;
         match route.strip_prefix('/') {
-            None => self.create(request),
+            None => self.create(request, usage),
             Some("compact" | "input_tokens") => self.refused(request),
             Some(rest) => {
                 let (id, route) = rest.split_once('/').unwrap_or((rest, ""));
@@ -30,10 +34,14 @@ impl Stored {
         }
     }
 
-    fn create(&mut self, request: &Received) -> Option<Answer> {
+    fn create(&mut self, request: &Received, usage: Usage) -> Option<Answer> {
         let refused = self.refused(request);
         if refused.is_none() && request.json()["store"] != json!(false) {
-            self.0.insert((request.name.clone(), responses::id(request)), request.clone());
+            let response = responses::response(request, usage);
+            let ids =
+                response["output"].as_array().into_iter().flatten().filter_map(|item| item["id"].as_str());
+            self.items.extend(ids.map(|id| (request.name.clone(), id.to_owned())));
+            self.responses.insert((request.name.clone(), responses::id(request)), request.clone());
         }
         refused
     }
@@ -41,13 +49,31 @@ impl Stored {
     /// The error of a request that refers to what this deployment has not made.
     fn refused(&self, request: &Received) -> Option<Answer> {
         let body = request.json();
-        let knows = |id: &str| self.0.contains_key(&(request.name.clone(), id.to_owned()));
+        let knows = |id: &str| self.responses.contains_key(&(request.name.clone(), id.to_owned()));
         if let Some(id) = body["previous_response_id"].as_str().filter(|id| !knows(id)) {
             let message = format!("Previous response with id '{id}' not found.");
             return Some(refusal(400, &message, Some("previous_response_id"), "previous_response_not_found"));
         }
-        let items = body["input"].as_array().into_iter().flatten();
-        let mut encrypted = items.filter_map(|item| item["encrypted_content"].as_str());
+        // The id of a conversation names its deployment.
+        if let Some(id) = responses::conversation(&body).filter(|id| !id.contains(&request.name)) {
+            return Some(refusal(404, &format!("Conversation with id '{id}' not found."), None, ""));
+        }
+        let items = || body["input"].as_array().into_iter().flatten();
+        // Whole items serve without their ids, but for reasoning.
+        let is_looked_up = |item: &&Value| {
+            item["type"] == "item_reference"
+                || item["type"] == "reasoning" && item["encrypted_content"].is_null()
+        };
+        let is_known = |id: &str| self.items.contains(&(request.name.clone(), id.to_owned()));
+        let mut ids = items().filter(is_looked_up).filter_map(|item| item["id"].as_str());
+        if let Some(id) = ids.find(|id| !is_known(id)) {
+            let message = format!(
+                "Item with id '{id}' not found. Items are not persisted when `store` is set to false. Try \
+                 again with `store` set to true, or remove this item from your input."
+            );
+            return Some(refusal(404, &message, Some("input"), ""));
+        }
+        let mut encrypted = items().filter_map(|item| item["encrypted_content"].as_str());
         if encrypted.any(|content| !content.starts_with(&responses::encryption(request))) {
             let message = "The encrypted content could not be verified.";
             return Some(refusal(400, message, None, "invalid_encrypted_content"));
@@ -57,7 +83,7 @@ impl Stored {
 
     fn about(&mut self, request: &Received, (id, route): (&str, &str), query: &str, usage: Usage) -> Answer {
         let key = (request.name.clone(), id.to_owned());
-        let Some(made) = self.0.get(&key) else {
+        let Some(made) = self.responses.get(&key) else {
             return refusal(404, &format!("Response with id '{id}' not found."), None, "");
         };
         let is_background = made.json()["background"] == true;
@@ -76,7 +102,7 @@ impl Stored {
                 return refusal(400, "Cannot cancel a synchronous response.", None, "");
             }
             ("DELETE", "") => {
-                self.0.remove(&key);
+                self.responses.remove(&key);
                 json!({"id": id, "object": "response", "deleted": true})
             }
             _ => return Answer::status(405),

@@ -8,6 +8,7 @@ mod numbers;
 pub(crate) mod overrides;
 pub(crate) mod parse;
 pub(crate) mod prompt_tokens;
+pub(crate) mod reference_scan;
 pub(crate) mod references;
 pub(crate) mod refusal;
 pub(crate) mod reserved_params;

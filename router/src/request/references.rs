@@ -1,24 +1,29 @@
-//! What a request refers to that one deployment has made: a response by its id, or encrypted
-//! reasoning. Both mean something to the provider's account alone that made them.
+//! What a request refers to that one deployment has made: a response, an item of it or a
+//! conversation by its id, or encrypted reasoning. They mean something to the provider's account
+//! alone that made them.
 //!
 //! Providers' ids and contents stay as they are. What is remembered of each is a hash, of its kind,
 //! of its text and, where clients have keys of their own, of the client's key, so that a client is
 //! not steered by what others have.
 
+use memchr::memmem;
+
 use crate::hash::{Hasher, hash};
 use crate::http::json::member_scan::MemberScan;
-use crate::http::json::string;
-use crate::http::sse::first_byte;
+use crate::http::json::{Object, string};
 use crate::request::sent_members::SentMembers;
 
-/// The value of `include` that asks for encrypted reasoning, and the member that has it.
-const INCLUDE: &str = "reasoning.encrypted_content";
-const ENCRYPTED: &str = "encrypted_content";
+/// The members of an item that can be referred to.
+pub(super) const ID: &str = "id";
+pub(super) const ENCRYPTED: &str = "encrypted_content";
+
+/// How the id of reasoning begins.
+const REASONING: &str = "\"rs_";
 
 /// Bytes of an id or a content that are hashed, at most. The start of encrypted content is random.
 pub const HASHED: usize = 256;
 
-/// Items of a request that are looked up, at most: the last ones.
+/// Ids and contents of a request's items that are looked up, at most: the last ones.
 const MOST_ITEMS: usize = 8;
 
 /// The hash of what a request refers to.
@@ -30,15 +35,21 @@ pub struct Reference(pub u64);
 pub enum ReferenceKind {
     /// The id of a response.
     Response,
-    /// The encrypted content of an item.
+    /// The id or the encrypted content of an item.
     Item,
+    /// The id of a conversation.
+    Conversation,
 }
 
 impl Reference {
     /// A response by its id. `caller` is the hash of the client's key.
     pub fn response(id: &str, caller: u64) -> Self {
+        Self::of_id(ReferenceKind::Response, id, caller)
+    }
+
+    pub(super) fn of_id(kind: ReferenceKind, id: &str, caller: u64) -> Self {
         let id = id.as_bytes();
-        Self::of(ReferenceKind::Response, hash(id.get(..HASHED).unwrap_or(id)), caller)
+        Self::of(kind, hash(id.get(..HASHED).unwrap_or(id)), caller)
     }
 
     /// From the hash of its text, up to [`HASHED`] bytes.
@@ -50,82 +61,61 @@ impl Reference {
     }
 }
 
-/// What a new response refers to: the response that it continues, then its encrypted reasoning,
-/// the last first.
+/// What a new response refers to: the response or the conversation that it continues, then the items
+/// of its input, the last first.
 pub fn references(body: &SentMembers<'_>, caller: u64) -> Vec<Reference> {
     let previous = body.present("previous_response_id").and_then(string);
     let mut all: Vec<_> = previous.iter().map(|id| Reference::response(id, caller)).collect();
-    let input = body.present("input").filter(|input| input.contains(ENCRYPTED)).unwrap_or_default();
-    let mut items = Vec::new();
-    MemberScan::new(&[ENCRYPTED], HASHED).feed(input.as_bytes(), &mut |found| {
-        items.push(Reference::of(ReferenceKind::Item, found.hash, caller));
+    all.extend(conversation(body, caller));
+    let Some(items) = Items::of(body) else { return all };
+    let mut found = Vec::new();
+    MemberScan::new(&[ID, ENCRYPTED], HASHED).feed(items.input.as_bytes(), &mut |member| {
+        // In the list of items, each has its own id.
+        let is_reference = member.name == ENCRYPTED || items.have_ids && member.depth == 2;
+        let hash = member.hash.filter(|_| is_reference);
+        found.extend(hash.map(|hash| Reference::of(ReferenceKind::Item, hash, caller)));
     });
-    all.extend(items.into_iter().rev().take(MOST_ITEMS));
+    all.extend(found.into_iter().rev().take(MOST_ITEMS));
     all
 }
 
 /// Whether it may refer to anything.
 pub fn refers(body: &SentMembers<'_>) -> bool {
-    body.present("previous_response_id").is_some()
-        || body.present("input").is_some_and(|input| input.contains(ENCRYPTED))
+    let continues = ["previous_response_id", "conversation"].map(|name| body.present(name).is_some());
+    continues.contains(&true) || Items::of(body).is_some()
 }
 
-/// Finds in an answer what later requests may refer to.
-#[derive(Clone, Debug)]
-pub struct ReferenceScan {
-    scan: MemberScan,
-    caller: u64,
-    /// Depth of the response's id, once the format of the answer is known.
-    id_depth: Option<u32>,
-    /// Whether the id is still to be found.
-    wants_id: bool,
-    wants_items: bool,
-    found: Vec<Reference>,
+/// An input with items that may refer to anything.
+struct Items<'a> {
+    input: &'a str,
+    /// Whether ids of theirs count.
+    have_ids: bool,
 }
 
-impl ReferenceScan {
-    /// For the answer to this request. `None` where nothing of it can be referred to: the provider
-    /// does not store it, and has no encrypted reasoning to give.
-    pub fn new(body: &SentMembers<'_>, caller: u64) -> Option<Self> {
-        let wants_id = body.present("store") != Some("false");
-        let includes = body.present("include").is_some_and(|include| include.contains(INCLUDE));
-        // With it, an answer may begin with a compacted conversation.
-        let wants_items = includes || body.present("context_management").is_some();
-        (wants_id || wants_items).then(|| Self { wants_id, wants_items, ..Self::of_items(caller) })
+impl<'a> Items<'a> {
+    /// A text has none. Names have no escapes, and quotes in a text have: both are searched for as
+    /// they are written.
+    fn of(body: &SentMembers<'a>) -> Option<Self> {
+        let input = body.present("input").filter(|input| input.starts_with('['))?;
+        let has = |name: &str| memmem::find(input.as_bytes(), name.as_bytes()).is_some();
+        // Of items that are there whole, a provider looks up reasoning alone. Clients that have nothing
+        // stored give back ids that no provider knows.
+        let have_ids = is_stored(body) && (has("item_reference") || has(REASONING));
+        (have_ids || has(ENCRYPTED)).then_some(Self { input, have_ids })
     }
+}
 
-    /// For an answer that is not stored itself and has encrypted items.
-    pub fn of_items(caller: u64) -> Self {
-        Self {
-            scan: MemberScan::new(&["id", ENCRYPTED], HASHED),
-            caller,
-            id_depth: None,
-            wants_id: false,
-            wants_items: true,
-            found: Vec::new(),
-        }
-    }
+/// Whether the provider keeps the answer.
+pub(super) fn is_stored(body: &SentMembers<'_>) -> bool {
+    body.present("store") != Some("false")
+}
 
-    /// Reads the next piece of the answer, and returns what is found there.
-    pub fn feed(&mut self, piece: &[u8]) -> Vec<Reference> {
-        let Self { scan, caller, wants_id, wants_items, found, .. } = self;
-        if !*wants_id && !*wants_items {
-            return Vec::new();
-        }
-        // The data of an event has the response one level deeper.
-        let id_depth =
-            self.id_depth.or_else(|| first_byte(piece).map(|first| if first == b'{' { 1 } else { 2 }));
-        self.id_depth = id_depth;
-        scan.feed(piece, &mut |member| {
-            if member.name == ENCRYPTED && *wants_items {
-                found.push(Reference::of(ReferenceKind::Item, member.hash, *caller));
-            } else if member.name != ENCRYPTED && *wants_id && Some(member.depth) == id_depth {
-                *wants_id = false;
-                found.push(Reference::of(ReferenceKind::Response, member.hash, *caller));
-            }
-        });
-        std::mem::take(found)
-    }
+/// The conversation that a response belongs to, by its id or by an object that has it.
+pub(super) fn conversation(body: &SentMembers<'_>, caller: u64) -> Option<Reference> {
+    let value = body.present("conversation")?;
+    let object = Object::parse(value.as_bytes()).ok();
+    let id = string(object.as_ref().map_or(Some(value), |object| object.present(ID))?)?;
+    Some(Reference::of_id(ReferenceKind::Conversation, &id, caller))
 }
 
 #[cfg(test)]
@@ -137,41 +127,46 @@ mod tests {
         SentMembers::of(Object::parse(text.as_bytes()).unwrap())
     }
 
-    fn found(request: &str, answer: &str, size: usize) -> Vec<Reference> {
-        let Some(mut scan) = ReferenceScan::new(&object(request), 7) else { return Vec::new() };
-        answer.as_bytes().chunks(size).flat_map(|piece| scan.feed(piece)).collect()
-    }
-
     const ITEM: &str = r#"{"id":"rs_1","type":"reasoning","encrypted_content":"gAAAA/b+c=="}"#;
 
+    fn items(ids: &[&str]) -> Vec<Reference> {
+        ids.iter().map(|id| Reference::of_id(ReferenceKind::Item, id, 7)).collect()
+    }
+
     #[test]
-    fn what_an_answer_has_is_what_the_next_request_refers_to() {
-        let document =
-            format!(r#"{{"conversation":{{"id":"conv_1"}},"output":[{ITEM}],"id":"resp_1","user":"id"}}"#);
-        let events = format!(
-            "event: response.created\ndata: {{\"type\":\"response.created\",\"response\":{{\"id\":\"resp_1\",\"output\":[]}}}}\n\n\
-             event: response.output_item.done\ndata: {{\"item\":{ITEM}}}\n\n\
-             event: response.completed\ndata: {{\"response\":{{\"id\":\"resp_2\",\"output\":[]}}}}\n\n"
-        );
-        let both = r#"{"include":["reasoning.encrypted_content"]}"#;
-        let next = format!(r#"{{"previous_response_id":"resp_1","input":[{ITEM}]}}"#);
-        let expected = references(&object(&next), 7);
-        assert_eq!(expected.len(), 2);
-        for answer in [&document, &events] {
-            for size in [1, 5, 10_000] {
-                let mut seen = found(both, answer, size);
-                seen.retain(|reference| expected.contains(reference));
-                assert_eq!(seen.len(), 2, "{size} {answer}");
-                assert_eq!(found("{}", answer, size), [expected[0]], "the id alone: {size} {answer}");
-            }
+    fn items_are_referred_to_by_their_ids() {
+        let input = r#"{"role":"user","content":[{"id":"no"}]},{"type":"item_reference","id":"rs_1"},
+            {"type":"function_call","id" : "fc_1","call_id":"no","arguments":"{\"id\":\"no\"}"},
+            {"type":"function_call_output","call_id":"no","output":[{"id":"no"}]}"#;
+        let body = |members: &str| format!(r#"{{"input":[{input}]{members}}}"#);
+        assert_eq!(references(&object(&body("")), 7), items(&["fc_1", "rs_1"]));
+        assert!(refers(&object(&body(""))));
+        // What is not stored is not known by its id.
+        assert_eq!(references(&object(&body(r#","store":false"#)), 7), []);
+        assert!(!refers(&object(&body(r#","store":false"#))));
+        let whole = r#"[{"role":"assistant","id":"msg_1"},{"type":"function_call","id":"fc_1"}]"#;
+        for input in [whole, r#""\"id\":\"rs_1\"""#, "[]", r#"[{"role":"user","content":"\"id\": encrypted"}]"#] {
+            assert!(!refers(&object(&format!(r#"{{"input":{input}}}"#))), "{input}");
+        }
+    }
+
+    #[test]
+    fn a_conversation_is_referred_to_by_its_id() {
+        let conversation = [Reference::of_id(ReferenceKind::Conversation, "conv_1", 7)];
+        for value in [r#""conv_1""#, r#"{"id":"conv_1"}"#] {
+            let body = format!(r#"{{"conversation":{value}}}"#);
+            assert_eq!(references(&object(&body), 7), conversation);
+            assert!(refers(&object(&body)));
+        }
+        for value in ["null", "7", "{}", r#"{"id":7}"#, "[\"conv_1\"]"] {
+            assert_eq!(references(&object(&format!(r#"{{"conversation":{value}}}"#)), 7), [], "{value}");
         }
     }
 
     /// PHP's json_encode escapes slashes, .NET's serializer plus signs, and base64 has both.
     #[test]
     fn what_a_client_escapes_is_the_same() {
-        let next =
-            r#"{"previous_response_id":"resp\u005f1","input":[{"encrypted_content":"gAAAA\/b\u002Bc=="}]}"#;
+        let next = r#"{"previous_response_id":"resp\u005f1","input":[{"id":"rs_\u0031","encrypted_content":"gAAAA\/b\u002Bc=="}]}"#;
         let plain = format!(r#"{{"previous_response_id":"resp_1","input":[{ITEM}]}}"#);
         assert_eq!(references(&object(next), 7), references(&object(&plain), 7));
     }
@@ -181,30 +176,6 @@ mod tests {
         let body = r#"{"extra_body":{"previous_response_id":"resp_1"}}"#;
         assert_eq!(references(&object(body), 7), [Reference::response("resp_1", 7)]);
         assert!(refers(&object(body)));
-    }
-
-    #[test]
-    fn what_extra_body_asks_for_is_found_in_the_answer() {
-        let answer = format!(r#"{{"id":"resp_1","output":[{ITEM}]}}"#);
-        for members in [
-            r#""include":["reasoning.encrypted_content"]"#,
-            r#""store":false"#,
-            r#""store":false,"context_management":[{"type":"compaction"}]"#,
-        ] {
-            let (own, extra) = (format!("{{{members}}}"), format!(r#"{{"extra_body":{{{members}}}}}"#));
-            assert_eq!(found(&extra, &answer, 100), found(&own, &answer, 100), "{members}");
-        }
-    }
-
-    #[test]
-    fn an_answer_that_is_not_stored_is_not_referred_to_by_its_id() {
-        let answer = format!(r#"{{"id":"resp_1","output":[{ITEM}]}}"#);
-        assert_eq!(found(r#"{"store":false}"#, &answer, 100), []);
-        let item = references(&object(&format!(r#"{{"input":[{ITEM}]}}"#)), 7);
-        let compacts = r#"{"store":false,"context_management":[{"type":"compaction"}]}"#;
-        assert!(ReferenceScan::new(&object(compacts), 0).is_some_and(|scan| scan.wants_items));
-        let request = r#"{"store":false,"include":["reasoning.encrypted_content"]}"#;
-        assert_eq!(found(request, &answer, 100), item);
     }
 
     #[test]

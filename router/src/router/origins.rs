@@ -15,7 +15,8 @@ use crate::http::route::{COMPACT, RESPONSES};
 use crate::models::groups::Resolved;
 use crate::models::pool::{Pool, share_account};
 use crate::request::parse::Payload;
-use crate::request::references::{Reference, ReferenceScan, references, refers};
+use crate::request::reference_scan::ReferenceScan;
+use crate::request::references::{Reference, references, refers};
 use crate::request::refusal::Refusal;
 use crate::select::tags::tagged;
 use crate::state::store::Moment;
@@ -136,6 +137,7 @@ pub(super) fn reference_scan(request: &GroupRequest<'_>) -> Option<Box<Reference
     let caller = caller(request);
     let scan = match (request.request.route.suffix, &request.parsed.payload) {
         _ if !request.router.groups.have_accounts() => None,
+        _ if request.request.stored.is_some() => Some(ReferenceScan::of_stored(caller)),
         (RESPONSES, Payload::Json(body)) => ReferenceScan::new(body, caller),
         (COMPACT, _) => Some(ReferenceScan::of_items(caller)),
         _ => None,

@@ -27,6 +27,7 @@ mod model_lists;
 mod model_names;
 mod pre_call_checks;
 mod resends;
+mod response_items;
 mod responses;
 mod retries;
 mod rewriting;

@@ -1,5 +1,5 @@
-//! Finds members of JSON whose values are strings, in a text that arrives in pieces: a document, or
-//! the data of server-sent events. Nothing is copied: a value becomes a hash on its way.
+//! Finds members of JSON in a text that arrives in pieces: a document, or the data of server-sent
+//! events. Nothing is copied: a string becomes a hash on its way.
 
 use memchr::memchr2;
 
@@ -9,15 +9,21 @@ use crate::hash::Hasher;
 /// The longest name that is compared.
 const NAME: usize = 24;
 
-/// A member whose value is a string.
+/// Open objects and lists whose names are known, at most: the outermost.
+const PATH: usize = 4;
+
+/// A member of one of the names: a string, or the end of an object or a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Found {
     /// Which of the names it has.
     pub name: &'static str,
     /// Open objects and lists around it; 1 at the top level.
     pub depth: u32,
-    /// The hash of the first bytes of its text, however that is escaped.
-    pub hash: u64,
+    /// Which of the names those have, the outermost first; empty for another name or none. Only the
+    /// first `depth` count.
+    pub path: [&'static str; PATH],
+    /// The hash of the first bytes of the string, however that is escaped; `None` for an end.
+    pub hash: Option<u64>,
 }
 
 /// Finds the members of some names.
@@ -27,6 +33,7 @@ pub struct MemberScan {
     /// Bytes of a value's text that are hashed, at most.
     most: usize,
     depth: u32,
+    path: [&'static str; PATH],
     position: Position,
 }
 
@@ -66,7 +73,7 @@ impl ValueHash {
 impl MemberScan {
     /// Finds members of these names, of at most 24 bytes, and hashes so many bytes of each value.
     pub fn new(names: &'static [&'static str], most: usize) -> Self {
-        Self { names, most, depth: 0, position: Position::Outside }
+        Self { names, most, depth: 0, path: [""; PATH], position: Position::Outside }
     }
 
     /// Reads the next piece, and passes on what it completes.
@@ -81,7 +88,15 @@ impl MemberScan {
                 continue;
             }
             self.position = match self.position {
-                Position::Outside => self.outside(*byte),
+                // Most strings are plain, and all in one piece.
+                Position::Outside if *byte == b'"' && self.depth > 0 => match plain_string(rest) {
+                    Some((text, after)) => {
+                        rest = after;
+                        self.behind_string(text)
+                    }
+                    None => Position::Name([0; NAME], 0),
+                },
+                Position::Outside => self.outside(*byte, "", found),
                 Position::Name(name, length) => self.name(*byte, name, length),
                 Position::Other { is_escaped: true } => Position::Other { is_escaped: false },
                 Position::Other { .. } => match byte {
@@ -92,7 +107,7 @@ impl MemberScan {
                         self.position
                     }
                 },
-                Position::Behind(name, has_colon) => self.behind(*byte, name, has_colon),
+                Position::Behind(name, has_colon) => self.behind(*byte, name, has_colon, found),
                 Position::Value(name, mut value) => match value.unescape.next(*byte) {
                     Unescaped::End => self.end(name, value.hash, found),
                     _ if value.left == 0 => self.end_early(name, value.hash, *byte, found),
@@ -106,10 +121,22 @@ impl MemberScan {
         }
     }
 
-    fn outside(&mut self, byte: u8) -> Position {
+    /// `name` is that of the value which may begin here.
+    fn outside(&mut self, byte: u8, name: &'static str, found: &mut dyn FnMut(Found)) -> Position {
         match byte {
-            b'{' | b'[' => self.depth = self.depth.saturating_add(1),
-            b'}' | b']' => self.depth = self.depth.saturating_sub(1),
+            b'{' | b'[' => {
+                if let Some(place) = self.path.get_mut(self.depth as usize) {
+                    *place = name;
+                }
+                self.depth = self.depth.saturating_add(1);
+            }
+            b'}' | b']' => {
+                self.depth = self.depth.saturating_sub(1);
+                match self.path.get(self.depth as usize) {
+                    None | Some(&"") => {}
+                    Some(name) => self.pass_on(name, None, found),
+                }
+            }
             // Between documents, and in the other fields of events, any byte is skipped.
             b'"' if self.depth > 0 => return Position::Name([0; NAME], 0),
             _ => {}
@@ -119,11 +146,7 @@ impl MemberScan {
 
     fn name(&self, byte: u8, mut name: [u8; NAME], length: usize) -> Position {
         match (byte, name.get_mut(length)) {
-            (b'"', _) => {
-                let name = name.get(..length).unwrap_or_default();
-                let known = self.names.iter().find(|known| known.as_bytes() == name);
-                known.map_or(Position::Outside, |known| Position::Behind(known, false))
-            }
+            (b'"', _) => self.behind_string(name.get(..length).unwrap_or_default()),
             (b'\\', _) => Position::Other { is_escaped: true },
             (_, Some(place)) => {
                 *place = byte;
@@ -133,7 +156,19 @@ impl MemberScan {
         }
     }
 
-    fn behind(&mut self, byte: u8, name: &'static str, has_colon: bool) -> Position {
+    /// Behind a string that is a name or not.
+    fn behind_string(&self, text: &[u8]) -> Position {
+        let known = self.names.iter().find(|known| known.as_bytes() == text);
+        known.map_or(Position::Outside, |known| Position::Behind(known, false))
+    }
+
+    fn behind(
+        &mut self,
+        byte: u8,
+        name: &'static str,
+        has_colon: bool,
+        found: &mut dyn FnMut(Found),
+    ) -> Position {
         match byte {
             b' ' | b'\t' | b'\r' | b'\n' => Position::Behind(name, has_colon),
             b':' if !has_colon => Position::Behind(name, true),
@@ -142,13 +177,17 @@ impl MemberScan {
                     ValueHash { unescape: Unescape::default(), hash: Hasher::new(0), left: self.most };
                 Position::Value(name, value)
             }
-            _ => self.outside(byte),
+            _ => self.outside(byte, if has_colon { name } else { "" }, found),
         }
     }
 
     fn end(&self, name: &'static str, hash: Hasher, found: &mut dyn FnMut(Found)) -> Position {
-        found(Found { name, depth: self.depth, hash: hash.finish() });
+        self.pass_on(name, Some(hash.finish()), found);
         Position::Outside
+    }
+
+    fn pass_on(&self, name: &'static str, hash: Option<u64>, found: &mut dyn FnMut(Found)) {
+        found(Found { name, depth: self.depth, path: self.path, hash });
     }
 
     /// The rest of a value is not hashed.
@@ -164,11 +203,19 @@ impl MemberScan {
     }
 }
 
+/// A string without escapes that ends in this piece, from behind its first quote on, and what
+/// follows it.
+fn plain_string(rest: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (text, after) = rest.split_at_checked(memchr2(b'"', b'\\', rest)?)?;
+    let after = after.strip_prefix(b"\"")?;
+    memchr2(b'\n', b'\r', text).is_none().then_some((text, after))
+}
+
 /// From the next byte of a string on that means something.
 fn skip_text(rest: &[u8]) -> &[u8] {
     let end = memchr2(b'"', b'\\', rest).unwrap_or(rest.len());
     let (text, after) = rest.split_at_checked(end).unwrap_or((rest, &[]));
-    match text.iter().position(|byte| matches!(byte, b'\n' | b'\r')) {
+    match memchr2(b'\n', b'\r', text) {
         Some(line_end) => rest.get(line_end..).unwrap_or_default(),
         None => after,
     }
@@ -182,7 +229,7 @@ mod tests {
         let mut scan = MemberScan::new(&["id", "encrypted_content"], 8);
         let mut all = Vec::new();
         for piece in pieces {
-            scan.feed(piece, &mut |found| all.push((found.name, found.depth, found.hash)));
+            scan.feed(piece, &mut |found| all.extend(found.hash.map(|hash| (found.name, found.depth, hash))));
         }
         all
     }
@@ -221,6 +268,24 @@ mod tests {
             assert_eq!(found([text.as_bytes()]), expected, "{text}");
             assert_eq!(found(text.as_bytes().chunks(1)), expected, "{text}");
             assert_eq!(found(text.as_bytes().chunks(3)), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_around_a_member_has_a_name_and_an_end() {
+        let text = r#"{"a":{"id":"1"},"x":{"b":[{"id":"2"}]},"b":[],"a":[{"b":{"id":"4"}}]}"#;
+        let expected = ["a/id", "/a ends", "/b//id", "/b ends", "/b ends", "a//b/id", "a//b ends", "/a ends"];
+        for size in [1, 3, 1000] {
+            let mut scan = MemberScan::new(&["id", "a", "b"], 8);
+            let mut all = Vec::new();
+            for piece in text.as_bytes().chunks(size) {
+                scan.feed(piece, &mut |found| {
+                    let around = found.path.get(1..found.depth as usize).unwrap_or_default().join("/");
+                    let end = if found.hash.is_none() { " ends" } else { "" };
+                    all.push(format!("{around}/{}{end}", found.name));
+                });
+            }
+            assert_eq!(all, expected, "{size}");
         }
     }
 

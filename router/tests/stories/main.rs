@@ -29,6 +29,7 @@ mod resends;
 mod responses;
 mod retries;
 mod rewriting;
+mod roles;
 mod routes;
 mod shared_state;
 mod single_hop;

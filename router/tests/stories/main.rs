@@ -12,6 +12,7 @@
 )]
 
 mod affinity;
+mod betas;
 mod common;
 #[path = "../failures/rules.rs"]
 mod rules;

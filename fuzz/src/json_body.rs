@@ -221,9 +221,12 @@ impl Check<'_> {
             && others == clients
     }
 
-    /// Whether a value is the client's, but for `tags` in metadata and what the deployment drops.
+    /// Whether a value is the client's, but for the roles of a chat, for `tags` in metadata and for
+    /// what the deployment drops.
     fn is_same(&self, client: &Member<'_>, sent: &Member<'_>) -> bool {
-        if client.value == sent.value {
+        let has_roles = client.name == "messages" && self.route.suffix == "/chat/completions";
+        let expected = if has_roles { with_system(client.value) } else { client.value.to_owned() };
+        if expected == sent.value {
             return true;
         }
         let may_differ = client.name == "metadata"
@@ -231,8 +234,26 @@ impl Check<'_> {
                 matches!(path.segments.first(), Some(llm_balancer_config::Segment::Member(first))
                     if fold_case(first) == fold_case(&client.name))
             });
-        may_differ && is_less(sent.value, client.value)
+        may_differ && is_less(sent.value, &expected)
     }
+}
+
+/// Messages with the role `system` in place of `developer`.
+fn with_system(messages: &str) -> String {
+    let mut text = messages.to_owned();
+    let items = serde_json::from_str::<Vec<&RawValue>>(messages).unwrap_or_default();
+    // From the last one on, so that the places of the others stay.
+    for item in items.iter().rev() {
+        let members = json::members(item.get().as_bytes()).unwrap_or_default();
+        let roles: Vec<_> = members.iter().filter(|member| member.name == "role").collect();
+        if let [role] = roles[..]
+            && role.value == r#""developer""#
+        {
+            let at = role.value.as_ptr().addr() - messages.as_ptr().addr();
+            text.replace_range(at..at + role.value.len(), r#""system""#);
+        }
+    }
+    text
 }
 
 /// Whether a value is another one without some members.

@@ -91,6 +91,21 @@ async fn a_deployment_that_is_overloaded_alone_is_an_error_in_the_providers_word
 }
 
 #[tokio::test]
+async fn a_beta_that_no_deployment_knows_is_left_out_once_it_is_refused() {
+    let world = claude(&["lyon"], "", "router_settings: {num_retries: 0}\n").await;
+    let refusal = "Unexpected value(s) `advisor-tool-2026-03-01` for the `anthropic-beta` header. Please ..";
+    let error = json!({"type": "error", "error": {"type": "invalid_request_error", "message": refusal}});
+    world.provider.script("lyon", [Answer::status(400).body(error.to_string())]);
+    let client = world.with_header("anthropic-beta", "effort-2025-11-24,advisor-tool-2026-03-01");
+    let body = json!({"model": "claude", "max_tokens": 10, "messages": [{"role": "user", "content": "hi"}]});
+    assert_eq!(client.post(MESSAGES, &body).await.status, 200);
+    let sent: Vec<_> = world.provider.received_by("lyon");
+    let betas: Vec<_> = sent.iter().filter_map(|request| request.header("anthropic-beta")).collect();
+    assert_eq!(betas, ["effort-2025-11-24,advisor-tool-2026-03-01", "effort-2025-11-24"]);
+    assert_eq!(sent[0].body, sent[1].body);
+}
+
+#[tokio::test]
 async fn what_the_balancer_refuses_has_anthropics_shape() {
     let key = "sk-key-of-the-house-4711";
     let rest = format!("general_settings: {{master_key: {key}}}\nllm_balancer: {{max_body_mb: 1}}\n");

@@ -315,6 +315,40 @@ router_settings: {num_retries: 2, disable_cooldowns: true}
 }
 
 #[tokio::test]
+async fn the_role_developer_is_the_providers_own_in_each_attempt_also_of_a_large_body() {
+    let world = World::new(
+        "
+model_list:
+- {model_name: a, litellm_params: {model: hosted_vllm/m, api_base: PROVIDER/paris/v1}}
+- {model_name: b, litellm_params: {model: openai/o3, api_base: PROVIDER/tokyo/v1, api_key: k}}
+- {model_name: c, litellm_params: {model: mistral/m, api_base: PROVIDER/virginia/v1, api_key: k}}
+router_settings: {num_retries: 0, fallbacks: [{a: [b, c]}]}
+",
+    )
+    .await;
+    for name in ["paris", "tokyo"] {
+        world.provider.always(name, Answer::status(503));
+    }
+    for length in [3, 1 << 20] {
+        let text = "x".repeat(length);
+        let body = |model: &str, role: &str| {
+            format!(
+                r#"{{"model":"{model}","messages":[{{"role" : "{role}","content":"{text}"}}, {{"content":[{{"role":"developer","text":"{text}"}}],"role":"user"}},{{"role":"{role}"}}],"n":1}}"#
+            )
+        };
+        let asked = body("a", "developer");
+        let reply = world.send(Method::POST, "/v1/chat/completions", "application/json", asked).await;
+        assert_eq!(reply.served_by(), "virginia");
+        for (name, model, role) in
+            [("paris", "m", "system"), ("tokyo", "o3", "developer"), ("virginia", "m", "system")]
+        {
+            let sent = world.provider.received_by(name).pop().unwrap();
+            assert!(sent.body == body(model, role).as_bytes(), "{name} {length}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn the_last_of_several_model_members_counts_and_only_one_is_sent_on() {
     let world = World::new(
         "

@@ -120,6 +120,14 @@ impl ChatParams {
                 && refuses(self.provider, model, param))
     }
 
+    /// Whether the role `developer` is sent as it is, to OpenAI at `host` or to a model that LiteLLM
+    /// knows to have it. Others refuse it, or leave the message out of the prompt.
+    pub fn knows_developer(&self, host: &str, model: &str) -> bool {
+        let is_openais =
+            host.strip_suffix("openai.com").is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
+        is_openais || self.names == Names::OpenAi && self.family_of(model) == Family::OSeries
+    }
+
     fn reasons(&self, model: &str) -> bool {
         matches!(self.family_of(model), Family::OSeries | Family::Gpt5 | Family::Gpt5Point)
     }
@@ -264,6 +272,33 @@ mod tests {
         };
         assert_eq!(name("azure", "azure/gpt-5-chat"), Some("max_completion_tokens"));
         assert_eq!(name("openai", "gpt-5-chat"), None);
+    }
+
+    #[test]
+    fn openai_itself_and_models_of_the_o_series_know_the_role_developer() {
+        for (provider, model, base_model, host, knows) in [
+            ("openai", "gpt-5", None, "api.openai.com", true),
+            ("openai", "gpt-5", None, "eu.api.openai.com", true),
+            ("openai", "gpt-5", None, "openai.com", true),
+            ("openai", "gpt-5", None, "notopenai.com", false),
+            ("openai", "gpt-5", None, "openai.com.test", false),
+            ("openai", "o3-mini", None, "gateway.test", true),
+            ("azure", "azure/eu-o3-mini", None, "a.openai.azure.com", true),
+            ("azure", "azure/mine", Some("azure/o3"), "a.openai.azure.com", true),
+            ("azure", "azure/gpt-5", None, "a.openai.azure.com", false),
+            ("azure_ai", "azure_ai/mistral-large", None, "a.services.ai.azure.com", false),
+            ("openrouter", "openai/o3", None, "openrouter.ai", false),
+            ("hosted_vllm", "qwen", None, "vllm", false),
+            ("deepseek", "deepseek-chat", None, "api.deepseek.com", false),
+            ("mistral", "mistral-small", None, "api.mistral.ai", false),
+            ("groq", "openai/gpt-oss-120b", None, "api.groq.com", false),
+            ("xai", "grok-4", None, "api.x.ai", false),
+            ("gemini", "gemini-2.5-pro", None, "generativelanguage.googleapis.com", false),
+            ("anthropic", "claude-sonnet-4-5", None, "api.anthropic.com", false),
+        ] {
+            let params = ChatParams::new(provider, model, base_model, false, &[]);
+            assert_eq!(params.knows_developer(host, model), knows, "{provider} {model} {host}");
+        }
     }
 
     #[test]

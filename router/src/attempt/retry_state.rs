@@ -58,6 +58,8 @@ pub struct RetryState {
     pub origin: Origin,
     /// Where the next attempt has to go, because the last one does not count.
     pub resend: Option<Resend>,
+    /// The deployment that gets the request without the betas that it has refused.
+    pub without_betas: Option<Arc<str>>,
     /// Attempts of this request that do not count.
     pub resends: u32,
     /// Steps from one `order` of a group to the next, which LiteLLM counts as fallbacks.

@@ -7,11 +7,12 @@
 //! - `named_wait`: the time to wait that a message names.
 //! - [`AttemptError`]: a failed attempt with its class.
 //! - [`retry`], [`fallback`], [`cooldown`]: what follows.
+//! - [`refusals`]: what is left out of later requests.
 
 pub mod cooldown;
 pub mod fallback;
+pub mod refusals;
 pub mod retry;
-pub mod usage_refusals;
 
 mod attempt_error;
 mod classify;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::failed_attempt::FailedAttempt;
 use super::resend::resend;
 use super::retry_options::RetryOptions;
-use super::{ErrorResponse, Router, Verdict};
+use super::{ErrorResponse, Router, Verdict, betas};
 use crate::attempt::{Attempt, RetryState};
 use crate::failure::retry::Allowance;
 use crate::outcome::Failure;
@@ -81,6 +81,7 @@ fn next_attempt(failed: &mut FailedAttempt<'_>, moment: &mut Moment<'_>) -> Opti
     if resend(failed, moment) {
         return Some(Duration::ZERO);
     }
+    let refuses_betas = betas::learn(failed, moment.now);
     let allowance = record(failed, moment);
     if failed.router.single_hop || failed.router.is_last_attempt(&failed.retry_state) {
         return None;
@@ -94,6 +95,9 @@ fn next_attempt(failed: &mut FailedAttempt<'_>, moment: &mut Moment<'_>) -> Opti
     if options.may_step_up(&failed.error) {
         failed.retry_state.step_above(failed.attempt.pool.priority_of(failed.attempt.deployment));
         failed.keep_error();
+        return Some(Duration::ZERO);
+    }
+    if refuses_betas && betas::leave_out(failed) {
         return Some(Duration::ZERO);
     }
     failed.fall_back().then_some(Duration::ZERO)

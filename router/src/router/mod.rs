@@ -8,6 +8,7 @@
 //! file.
 
 mod attempt_failed;
+mod betas;
 mod context_window;
 mod decisions;
 mod failed_attempt;
@@ -35,8 +36,8 @@ use crate::affinity::popularity::Popularity;
 use crate::affinity::rendezvous::Rendezvous;
 use crate::attempt::{Attempt, AttemptLog, AttemptResult, RetryState};
 use crate::failure::fallback::FailedGroup;
+use crate::failure::refusals::Refusals;
 use crate::failure::retry::{self, Allowance};
-use crate::failure::usage_refusals::UsageRefusals;
 use crate::failure::{AttemptError, ErrorClass};
 use crate::fleet::{self, Call, CallResult, FleetClient, FleetSettings};
 use crate::http::headers::Headers;
@@ -80,7 +81,7 @@ pub struct Router {
     popularity: Popularity,
     metrics: RefCell<Metrics>,
     gauges: RefCell<GaugePublisher>,
-    usage_refusals: RefCell<UsageRefusals>,
+    refusals: RefCell<Refusals>,
     /// See [`single_hop`](crate::upstream::single_hop).
     single_hop: bool,
     /// Attempts of a request at most. The edge makes one more, for an answer that could not be
@@ -105,7 +106,7 @@ impl Router {
             fleet: FleetSettings::new(&config),
             metrics: RefCell::new(Metrics::new(config.deployments.len())),
             gauges: RefCell::default(),
-            usage_refusals: RefCell::default(),
+            refusals: RefCell::default(),
             single_hop: false,
             ceiling: max_edge_retries(&config),
             config,

@@ -15,6 +15,7 @@ use std::time::Duration;
 use super::failed_attempt::FailedAttempt;
 use crate::attempt::{AttemptResult, Resend};
 use crate::failure::ErrorClass;
+use crate::failure::refusals::Refused;
 use crate::outcome::{Failure, Outcome};
 use crate::state::store::Moment;
 
@@ -31,7 +32,7 @@ pub(super) fn resend(failed: &mut FailedAttempt<'_>, moment: &Moment<'_>) -> boo
     let FailedAttempt { router, deployment, attempt, retry_state, error, .. } = failed;
     let is_bare = error.class == ErrorClass::AddedParameter;
     if is_bare && attempt.injected_usage.is_some_and(|usage| usage.adds_options) {
-        router.usage_refusals.borrow_mut().add(attempt.deployment, moment.now);
+        router.refusals.borrow_mut().add(attempt.deployment, Refused::StreamOptions, moment.now);
     }
     let may_resend =
         !router.single_hop && retry_state.resends < MAX_RESENDS && !router.is_last_attempt(retry_state);

@@ -10,8 +10,9 @@ use llm_balancer_config::{
 };
 
 use super::group_request::{GroupRequest, Selected};
-use super::{Router, Sending, origins};
+use super::{Router, Sending, betas, origins};
 use crate::attempt::{Attempt, InjectedUsage, RequestedModel, RetryState};
+use crate::failure::refusals::Refused;
 use crate::http::headers::Headers;
 use crate::http::rewritten_body::RewrittenBody;
 use crate::models::groups::Resolved;
@@ -34,14 +35,19 @@ pub(super) fn sending(
         retry_state.max_retries =
             router.allowance(&parsed.model, deployment, parsed.overrides.num_retries, None).retries;
     }
+    let now = selection.ticket.at;
     let is_bare = retry_state.resend.as_ref().is_some_and(|resend| resend.is_bare)
-        || router.usage_refusals.borrow().has(selection.index, selection.ticket.at);
+        || router.refusals.borrow().has(selection.index, Refused::StreamOptions, now);
     let injected_usage =
         if is_bare { None } else { injected_usage(request, deployment, resolved.pool.strategy) };
     let model = upstream_model(deployment, &resolved);
     let body = new_body(request, deployment, &model, injected_usage.is_some());
     let length = body.as_ref().map_or(request.body.len(), RewrittenBody::length);
-    let headers = upstream_headers(request, deployment, &model, timeout, retry_state.max_retries, length);
+    let members = &resolved.pool.members;
+    let left_out = betas::is_left_out(router, (selection.index, deployment), members, &retry_state, now);
+    let limit = (timeout, retry_state.max_retries);
+    let headers = upstream_headers(request, deployment, &model, limit, length, &left_out);
+    drop(left_out);
     count(router, selection.index, &retry_state);
     retry_state.selection = Some(info);
     retry_state.resend = None;
@@ -134,17 +140,17 @@ fn upstream_headers(
     request: &GroupRequest<'_>,
     deployment: &Deployment,
     model: &str,
-    timeout: TimeLimit,
-    max_retries: u32,
+    (timeout, max_retries): (TimeLimit, u32),
     length: usize,
+    is_left_out: &dyn Fn(&str) -> bool,
 ) -> Headers {
     let content_type = request.parsed.payload.content_type();
     let framing = (&*content_type, length);
     if !request.router.single_hop {
-        return request_headers(request.request, deployment, model, timeout, framing);
+        return request_headers(request.request, deployment, model, timeout, framing, is_left_out);
     }
     let all = single_hop::request_limit(timeout, max_retries);
-    let mut headers = request_headers(request.request, deployment, model, all, framing);
+    let mut headers = request_headers(request.request, deployment, model, all, framing, is_left_out);
     single_hop::push_retry_headers(&mut headers, max_retries, timeout);
     headers
 }

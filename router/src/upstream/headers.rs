@@ -24,13 +24,14 @@ pub enum TimeLimit {
 
 /// All headers of the request to the provider, those of its body and Envoy's own controls included,
 /// but for the name of the cluster: the filter sets that one by a call of its own, which makes
-/// Envoy select the route again.
+/// Envoy select the route again. `is_left_out`: the betas that the provider does not get.
 pub fn request_headers(
     request: &Request,
     deployment: &Deployment,
     model: &str,
     limit: TimeLimit,
     (content_type, length): (&str, usize),
+    is_left_out: &dyn Fn(&str) -> bool,
 ) -> Headers {
     let mut headers = Headers::with_capacity(1024, 16);
     let wire = request.route.wire();
@@ -49,7 +50,10 @@ pub fn request_headers(
     // Betas are a list: the operator's and the client's apply.
     let is_added = |name: &str| name == ANTHROPIC_BETA || !sets(deployment, name);
     for (name, value) in request.forwarded.iter().filter(|(name, _)| is_added(name)) {
-        headers.push(name, value);
+        match name.as_str() {
+            ANTHROPIC_BETA => push_betas(&mut headers, value, is_left_out),
+            _ => headers.push(name, value),
+        }
     }
     if wire == Wire::Anthropic && !request.forwarded.iter().any(|(name, _)| name == ANTHROPIC_VERSION) {
         push_version(&mut headers, deployment);
@@ -80,6 +84,19 @@ const VERSION: &str = "2023-06-01";
 /// The header with features of Anthropic's API, which may be repeated, and the one of OAuth's tokens.
 const ANTHROPIC_BETA: &str = "anthropic-beta";
 const OAUTH_BETA: &str = "oauth-2025-04-20";
+
+/// Adds the client's betas, as it wrote them where none is left out.
+#[cold]
+fn push_betas(headers: &mut Headers, value: &str, is_left_out: &dyn Fn(&str) -> bool) {
+    let betas = value.split(',').map(str::trim);
+    if !betas.clone().any(is_left_out) {
+        return headers.push(ANTHROPIC_BETA, value);
+    }
+    let kept: Vec<&str> = betas.filter(|beta| !beta.is_empty() && !is_left_out(beta)).collect();
+    if !kept.is_empty() {
+        headers.push(ANTHROPIC_BETA, &kept.join(","));
+    }
+}
 
 /// Adds the version of Anthropic's API, which it requires, unless the operator sets it.
 pub fn push_version(headers: &mut Headers, deployment: &Deployment) {

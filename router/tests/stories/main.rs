@@ -12,6 +12,7 @@
 )]
 
 mod affinity;
+mod betas;
 mod common;
 #[path = "../failures/rules.rs"]
 mod rules;
@@ -31,6 +32,7 @@ mod response_items;
 mod responses;
 mod retries;
 mod rewriting;
+mod roles;
 mod routes;
 mod shared_state;
 mod single_hop;

@@ -7,6 +7,10 @@ const WORD: usize = 8;
 const WORDS: usize = 8;
 const BLOCK: usize = WORDS * WORD;
 
+/// A string that is noticed while values are passed. To look for it again would cost as much as to
+/// read them.
+const NOTICED: &[u8] = b"developer\"";
+
 /// The items between these brackets, which are all of the text: at most `max`. `None` for anything
 /// else.
 pub(super) fn items<'a, T>(
@@ -35,11 +39,13 @@ pub(super) struct Cursor<'a> {
     rest: &'a [u8],
     /// What closes the open lists and objects of a value. A body may have any depth.
     closers: Vec<u8>,
+    /// Whether [`NOTICED`] is in the last value.
+    has_noticed: bool,
 }
 
 impl<'a> Cursor<'a> {
     fn new(text: &'a str) -> Self {
-        Self { text, rest: skip_space(text.as_bytes()), closers: Vec::new() }
+        Self { text, rest: skip_space(text.as_bytes()), closers: Vec::new(), has_noticed: false }
     }
 
     /// Whether nothing is left.
@@ -74,10 +80,16 @@ impl<'a> Cursor<'a> {
     /// Moves over a value of any depth. `None` where there is none.
     pub(super) fn value(&mut self) -> Option<&'a str> {
         self.closers.clear();
-        let behind = skip_value(self.rest, &mut self.closers)?;
+        self.has_noticed = false;
+        let behind = skip_value(self.rest, &mut self.closers, &mut self.has_noticed)?;
         let value = self.text_until(behind);
         self.rest = skip_space(behind);
         value
+    }
+
+    /// Whether the last value is the string `developer`, or holds it other than as a name.
+    pub(super) fn has_developer(&self) -> bool {
+        self.has_noticed
     }
 
     /// The text from here to another place.
@@ -88,7 +100,7 @@ impl<'a> Cursor<'a> {
 }
 
 /// What follows a value.
-fn skip_value<'a>(mut rest: &'a [u8], closers: &mut Vec<u8>) -> Option<&'a [u8]> {
+fn skip_value<'a>(mut rest: &'a [u8], closers: &mut Vec<u8>, has_noticed: &mut bool) -> Option<&'a [u8]> {
     loop {
         let (first, behind) = rest.split_first()?;
         let end = match first {
@@ -103,7 +115,12 @@ fn skip_value<'a>(mut rest: &'a [u8], closers: &mut Vec<u8>) -> Option<&'a [u8]>
                     }
                 }
             }
-            b'"' => skip_string(behind)?,
+            b'"' => {
+                let end = skip_string(behind)?;
+                let length = behind.len().saturating_sub(end.len());
+                *has_noticed |= length == NOTICED.len() && behind.starts_with(NOTICED);
+                end
+            }
             b't' => rest.strip_prefix(b"true")?,
             b'f' => rest.strip_prefix(b"false")?,
             b'n' => rest.strip_prefix(b"null")?,

@@ -22,6 +22,9 @@ pub struct Member<'a> {
     pub written: &'a str,
     /// The value as JSON text.
     pub value: &'a str,
+    /// Whether the value is the string `developer`, written like that, or holds it other than as a
+    /// name.
+    pub has_developer: bool,
 }
 
 /// The members of an object in their order. Of repeated ones only the last is kept, which is the
@@ -158,7 +161,7 @@ fn members_up_to(max: usize, text: &str) -> Option<Vec<Member<'_>>> {
 fn member<'a>(cursor: &mut Cursor<'a>) -> Option<Member<'a>> {
     let (written, value) = (cursor.name()?, cursor.value()?);
     // The raw name of half a surrogate pair is not one of those known here.
-    Some(Member { key: string_or_raw(written), written, value })
+    Some(Member { key: string_or_raw(written), written, value, has_developer: cursor.has_developer() })
 }
 
 /// Up to so many members are compared with each other, without a set. Real requests have fewer.

@@ -63,6 +63,12 @@ impl<'a> ChatEdits<'a> {
         self.renamed.iter().find(|(from, _)| *from == key).map(|(_, to)| *to)
     }
 
+    /// Whether the provider gets the role `developer` as `system`.
+    pub(super) fn renames_developer(&self) -> bool {
+        let Deployment { chat_params, endpoint, .. } = self.deployment;
+        self.is_chat && !chat_params.knows_developer(&endpoint.host, self.model)
+    }
+
     /// The name under which a parameter of the file is sent.
     pub(super) fn sent_name<'k>(&self, key: &'k str) -> &'k str {
         self.name_at_provider(key).unwrap_or(key)

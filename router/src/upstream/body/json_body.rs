@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use llm_balancer_config::{Deployment, Member};
 
 use super::chat_params::ChatEdits;
-use super::{defaults, drop_path, is_about_streams, metadata};
+use super::{defaults, drop_path, is_about_streams, metadata, roles};
 use crate::http::json::{self, Object, fold_case, quoted};
 use crate::http::rewritten_body::{BodyWriter, RewrittenBody};
 use crate::http::route::ModelRoute;
@@ -137,6 +137,7 @@ impl<'a> Edits<'a> {
             member.key == "model"
                 || (self.keep(&member.key)
                     && self.value(member) == member.value
+                    && self.renamed_roles(member, member.value).is_none()
                     && self.chat.new_name(&member.key).is_none())
         };
         !object.differs_from_its_text()
@@ -179,6 +180,12 @@ impl<'a> Edits<'a> {
             Cow::Borrowed(member.value)
         };
         drop_path::pruned(&member.key, &value, &self.deployment.drop_paths).map_or(value, Cow::Owned)
+    }
+
+    /// The value to send in pieces, if it has roles that the provider calls otherwise.
+    fn renamed_roles<'v>(&self, member: &json::Member<'_>, value: &'v str) -> Option<Vec<&'v str>> {
+        let may_have = member.has_developer && member.key == "messages" && self.chat.renames_developer();
+        if may_have { roles::with_system(value) } else { None }
     }
 
     /// Whether the provider may get a member of this folded name, in the body or in extra_body.
@@ -229,9 +236,13 @@ impl<'a> Writer<'a> {
 
     /// Adds a member of the client's, under the provider's name for it.
     fn client_member(&mut self, member: &json::Member<'_>, edits: &Edits<'_>) {
+        let value = edits.value(member);
+        if let Some(pieces) = edits.renamed_roles(member, &value) {
+            return self.pieces(member.written, &pieces);
+        }
         match edits.chat.new_name(&member.key) {
-            Some(name) => self.member(name, &edits.value(member)),
-            None => self.quoted_member(member.written, &edits.value(member)),
+            Some(name) => self.member(name, &value),
+            None => self.quoted_member(member.written, &value),
         }
     }
 
@@ -243,6 +254,15 @@ impl<'a> Writer<'a> {
     /// Adds a member whose name has its quotes.
     fn quoted_member(&mut self, key: &str, value: &str) {
         self.write(&[key, ":", value]);
+    }
+
+    /// The same, with a value in pieces.
+    #[cold]
+    fn pieces(&mut self, key: &str, value: &[&str]) {
+        self.quoted_member(key, "");
+        for piece in value {
+            self.out.write(&[piece.as_bytes()]);
+        }
     }
 
     fn write(&mut self, pieces: &[&str]) {

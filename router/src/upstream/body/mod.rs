@@ -7,6 +7,7 @@ mod drop_path;
 mod form_body;
 mod json_body;
 mod metadata;
+mod roles;
 
 use llm_balancer_config::Deployment;
 

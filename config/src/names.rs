@@ -64,11 +64,13 @@ pub const REPLACED_SECONDS: &str = "replaced_configuration_seconds_total";
 pub const DEREGISTERED: &str = "deregistered_total";
 /// Counter of panics in a dynamic module: of what a fault of the filter ended.
 pub const PANICS: &str = "panics_total";
+/// Gauge: 1, with the version of the filter as a label.
+pub const BUILD_INFO: &str = "build_info";
 /// Labels of the metrics. The name of a metric contains `;label=value` for each, which Envoy splits
 /// off.
-pub const METRIC_LABELS: [&str; 12] = [
+pub const METRIC_LABELS: [&str; 13] = [
     "group", "deployment", "outcome", "status", "reason", "type", "target", "model", "api_base", "mode",
-    "class", "weight",
+    "class", "weight", "version",
 ];
 /// Filter state object with the access log entry of a request.
 pub const ACCESS_LOG_ENTRY: &str = "llm_balancer_access_log_entry";

@@ -120,9 +120,11 @@ async fn metrics_have_their_labels_in_a_mesh_too() {
         let (admin, mut metrics) = (Client::new(world.gateway.admin_port), String::new());
         let counted = eventually(async || {
             metrics = admin.get("/stats/prometheus").await.text();
-            metrics.lines().any(|line| {
-                line.starts_with("llm_balancer_requests_total{") && line.contains("group=\"gpt\"")
-            })
+            let version = concat!("llm_balancer_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1");
+            metrics.contains(version)
+                && metrics.lines().any(|line| {
+                    line.starts_with("llm_balancer_requests_total{") && line.contains("group=\"gpt\"")
+                })
         });
         assert!(counted.await, "{mesh} {args:?}: {metrics}");
     }

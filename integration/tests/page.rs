@@ -164,6 +164,8 @@ async fn assert_reload(browser: &mut Browser, world: &World) {
     browser.until("document.getElementById('facts').textContent.includes('previous configuration still has requests')").await;
     browser.until("row('bonn') && !row('oslo') && row('paris').Share.includes('weight 50 %')").await;
     browser.until("document.querySelectorAll('.event').length >= 1").await;
+    let facts = "document.getElementById('facts').textContent";
+    browser.until(&format!("{facts}.includes('version {}')", env!("CARGO_PKG_VERSION"))).await;
 }
 
 #[tokio::test]

@@ -50,7 +50,7 @@ impl Family {
 }
 
 /// All of them.
-pub const FAMILIES: [Family; 27] = {
+pub const FAMILIES: [Family; 28] = {
     use FamilyKind::{Counter, Gauge, Histogram};
     const DEPLOYMENT: &[&str] = &["group", "deployment"];
     [
@@ -77,6 +77,7 @@ pub const FAMILIES: [Family; 27] = {
         Family::new(Gauge, "deployment_info", &["group", "deployment", "model", "api_base", "weight"])
             .optional(&["model", "api_base", "weight"]),
         Family::new(Gauge, "config_revision", &[]),
+        Family::new(Gauge, names::BUILD_INFO, &["version"]),
         Family::new(Gauge, "instances", &[]),
         Family::new(Gauge, "redis_mode", &["mode"]),
         Family::new(Gauge, "redis_up", &[]),

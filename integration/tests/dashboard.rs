@@ -14,9 +14,9 @@ use tokio::task::JoinSet;
 
 /// What may well be zero all the time in a run without a bug or a loss.
 const MAY_BE_ZERO: [&str; 3] = ["Filter restarts", "Connections over the limit", "Rejected configurations"];
-/// What has no series before a file asks for affinity, or a reload replaces a configuration. Prometheus
-/// only accepts these queries here.
-const MAY_BE_ABSENT: [&str; 2] = ["Affinity", "Replaced configurations"];
+/// What has no series before a file asks for affinity, a reload replaces a configuration, or one fails.
+/// Prometheus only accepts these queries here.
+const MAY_BE_ABSENT: [&str; 3] = ["Affinity", "Replaced configurations", "Files that are not served"];
 /// Between two scrapes there is a second, so this holds several of them.
 const RATE_INTERVAL: &str = "10s";
 

@@ -166,6 +166,10 @@ async fn assert_reload(browser: &mut Browser, world: &World) {
     browser.until("document.querySelectorAll('.event').length >= 1").await;
     let facts = "document.getElementById('facts').textContent";
     browser.until(&format!("{facts}.includes('version {}')", env!("CARGO_PKG_VERSION"))).await;
+    world.balancer.replace_file("model_list: []\nrouter_settings: {routing_strategy: telepathy}\n");
+    browser
+        .until(&format!("/not reloaded: .*config.yaml:\\d+ is invalid; serving the file of /.test({facts})"))
+        .await;
 }
 
 #[tokio::test]

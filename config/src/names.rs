@@ -40,6 +40,9 @@ pub const FILTER: &str = "llm-balancer";
 /// Root id of the filter in the last configuration of an instance, which deregisters it from the
 /// fleet.
 pub const DEREGISTER: &str = "llm-balancer-deregister";
+/// Prefix of the root id of a filter that sets gauges by its configuration, and serves no request. A
+/// number follows, which differs with every configuration.
+pub const GAUGES: &str = "llm-balancer/gauges/";
 /// Root id of the filter on a listener without our edge: it runs once per request, not per attempt.
 pub const SINGLE_HOP: &str = "llm-balancer/single-hop";
 /// Prefix of the root id of the filter on the edge, which sends a first attempt straight to its
@@ -64,11 +67,20 @@ pub const REPLACED_SECONDS: &str = "replaced_configuration_seconds_total";
 pub const DEREGISTERED: &str = "deregistered_total";
 /// Counter of panics in a dynamic module: of what a fault of the filter ended.
 pub const PANICS: &str = "panics_total";
+/// Gauge: 1, with the version of the filter as a label.
+pub const BUILD_INFO: &str = "build_info";
+/// Gauge: 1 while the newest version of the files is served, else 0.
+pub const RELOAD_SUCCESSFUL: &str = "config_last_reload_successful";
+/// Gauge: when the files were last read and served, in seconds since the Unix epoch.
+pub const RELOAD_SUCCESS_TIME: &str = "config_last_reload_success_timestamp_seconds";
+/// Gauge: 1 while the newest version of the files is not served, with the reason and the place of the
+/// first error as labels.
+pub const RELOAD_ERROR: &str = "config_reload_error_info";
 /// Labels of the metrics. The name of a metric contains `;label=value` for each, which Envoy splits
 /// off.
-pub const METRIC_LABELS: [&str; 12] = [
+pub const METRIC_LABELS: [&str; 14] = [
     "group", "deployment", "outcome", "status", "reason", "type", "target", "model", "api_base", "mode",
-    "class", "weight",
+    "class", "weight", "version", "location",
 ];
 /// Filter state object with the access log entry of a request.
 pub const ACCESS_LOG_ENTRY: &str = "llm_balancer_access_log_entry";

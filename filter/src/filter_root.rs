@@ -7,13 +7,14 @@
 
 use std::rc::Rc;
 
+use llm_balancer_config::names;
 use proxy_wasm::hostcalls::dequeue_shared_queue;
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{BufferType, ContextType};
 
 use crate::filter::Filter;
-use crate::hostcalls;
 use crate::http_stream::HttpStream;
+use crate::{hostcalls, metrics};
 
 /// Owner of a configuration; empty until Envoy hands it over.
 pub(crate) struct FilterRoot {
@@ -38,8 +39,13 @@ impl Context for FilterRoot {
 impl RootContext for FilterRoot {
     fn on_configure(&mut self, _size: usize) -> bool {
         let root_id = hostcalls::property("plugin_root_id").and_then(|id| String::from_utf8(id).ok());
+        let root_id = root_id.unwrap_or_default();
         let file = hostcalls::buffer(BufferType::PluginConfiguration);
-        let filter = Filter::configure(self.context, &root_id.unwrap_or_default(), &file);
+        if root_id.starts_with(names::GAUGES) {
+            metrics::set_gauges(&file);
+            return true;
+        }
+        let filter = Filter::configure(self.context, &root_id, &file);
         self.filter = filter.map(Rc::new);
         self.filter.is_some()
     }

@@ -3,6 +3,8 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 
+#[cfg(doc)]
+use llm_balancer_config::names;
 use llm_balancer_router::Change;
 
 use crate::hostcalls::{self, MetricType};
@@ -24,6 +26,18 @@ pub(crate) fn flush(name: &str, change: Change) {
         Change::Add(count) => hostcalls::increment_metric(id, i64::try_from(count).unwrap_or(i64::MAX)),
         Change::GaugeDelta(by) => hostcalls::increment_metric(id, by),
         Change::Gauge(value) | Change::Observe(value) => hostcalls::record_metric(id, value),
+    }
+}
+
+/// Sets gauges as `serve` says in the configuration of a filter [for gauges](names::GAUGES): a line
+/// for each, the name of a series and its value.
+pub(crate) fn set_gauges(lines: &[u8]) {
+    for line in std::str::from_utf8(lines).unwrap_or_default().lines() {
+        if let Some((name, value)) = line.rsplit_once(' ')
+            && let Ok(value) = value.parse()
+        {
+            flush(name, Change::Gauge(value));
+        }
     }
 }
 

@@ -14,9 +14,9 @@ use tokio::task::JoinSet;
 
 /// What may well be zero all the time in a run without a bug or a loss.
 const MAY_BE_ZERO: [&str; 3] = ["Filter restarts", "Connections over the limit", "Rejected configurations"];
-/// What has no series before a file asks for affinity, or a reload replaces a configuration. Prometheus
-/// only accepts these queries here.
-const MAY_BE_ABSENT: [&str; 2] = ["Affinity", "Replaced configurations"];
+/// What has no series before a file asks for affinity, a reload replaces a configuration, or one fails.
+/// Prometheus only accepts these queries here.
+const MAY_BE_ABSENT: [&str; 3] = ["Affinity", "Replaced configurations", "Files that are not served"];
 /// Between two scrapes there is a second, so this holds several of them.
 const RATE_INTERVAL: &str = "10s";
 
@@ -245,10 +245,33 @@ fn the_table_of_deployments_shows_one_that_two_instances_send_to_different_addre
     });
     let rows: Vec<_> = rows.collect();
     assert_eq!(rows.len(), 6);
-    let test = json!({"interval": "2s", "input_series": input, "promql_expr_test": rows});
+    assert_queries(&input, &rows);
+}
+
+/// Above 1,000 deployments a gauge is first published with another value than 0.
+#[test]
+fn the_timeline_of_cooldowns_has_deployments_that_never_cooled_down() {
+    let series =
+        |name: &str, values: &str| json!({"series": format!(r#"llm_balancer_{name}"#), "values": values});
+    let input = [
+        series(r#"deployment_info{group="g", deployment="paris", instance="a"}"#, "1x40"),
+        series(r#"deployment_info{group="g", deployment="oslo", instance="a"}"#, "1x40"),
+        series(r#"cooling_down{group="g", deployment="oslo", instance="a"}"#, "_x10 1x30"),
+    ];
+    let dashboard = dashboard();
+    let timeline = queries(&dashboard).into_iter().find(|(title, _)| *title == "Cooling down");
+    let query = chosen(timeline.expect("the panel").1, ".*", ".*");
+    let sample = |deployment: &str, value: u8| json!({"labels": format!(r#"{{group="g", deployment="{deployment}"}}"#), "value": value});
+    let at = |time: &str, oslo: u8| json!({"expr": query, "eval_time": time, "exp_samples": [sample("oslo", oslo), sample("paris", 0)]});
+    assert_queries(&input, &[at("10s", 0), at("1m", 1)]);
+}
+
+/// Has promtool compare queries of these series with what they must return.
+fn assert_queries(input: &[Value], queries: &[Value]) {
+    let test = json!({"interval": "2s", "input_series": input, "promql_expr_test": queries});
     let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("table.yaml"), json!({"tests": [test]}).to_string()).unwrap();
-    promtool(&["test", "rules", "table.yaml"], folder.path());
+    std::fs::write(folder.path().join("queries.yaml"), json!({"tests": [test]}).to_string()).unwrap();
+    promtool(&["test", "rules", "queries.yaml"], folder.path());
 }
 
 fn promtool(arguments: &[&str], folder: &Path) {

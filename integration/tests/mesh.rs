@@ -9,7 +9,7 @@ use llm_balancer_integration::mesh::{MESHES, Rendered, envoy_gateway, istio};
 use llm_balancer_integration::{
     Answer, Client, DONE, Envoy, Provider, Redis, ask, eventually, item, minute, raw,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 const ONE_HOP: &[&str] = &["--hops", "1"];
 
@@ -120,9 +120,11 @@ async fn metrics_have_their_labels_in_a_mesh_too() {
         let (admin, mut metrics) = (Client::new(world.gateway.admin_port), String::new());
         let counted = eventually(async || {
             metrics = admin.get("/stats/prometheus").await.text();
-            metrics.lines().any(|line| {
-                line.starts_with("llm_balancer_requests_total{") && line.contains("group=\"gpt\"")
-            })
+            let version = concat!("llm_balancer_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1");
+            metrics.contains(version)
+                && metrics.lines().any(|line| {
+                    line.starts_with("llm_balancer_requests_total{") && line.contains("group=\"gpt\"")
+                })
         });
         assert!(counted.await, "{mesh} {args:?}: {metrics}");
     }
@@ -211,6 +213,28 @@ async fn in_istio_a_changed_file_is_used_at_once_and_a_stream_goes_on() {
         istio::apply_to(&world.gateway, &world.rendered, &changed);
         assert!(eventually(async || world.client.chat("alias").await.status == 200).await, "{args:?}");
         assert!(stream.rest().await.trim_end().ends_with("[DONE]"), "{args:?}");
+    }
+}
+
+#[tokio::test]
+async fn in_istio_a_file_that_the_filter_refuses_is_counted_and_the_one_before_stays() {
+    for args in [&[], ONE_HOP] {
+        let world = World::group("istio", args, &["paris"], "", "num_retries: 0").await;
+        let changed = group(&["paris"], "", "num_retries: 0, routing_strategy: simple-shuffle");
+        let mut changed = rendered("istio", args, &changed, &world.provider);
+        // `render` refuses such a file itself.
+        let objects = Value::from(changed.objects).to_string().replace("simple-shuffle", "telepathy");
+        changed.objects = serde_json::from_str(&objects).unwrap();
+        istio::apply_to(&world.gateway, &world.rendered, &changed);
+        // As the alert `LlmBalancerReloadRejected` reads it.
+        let rejected = "envoy_extension_config_discovery_http_filter_llm_balancer_update_rejected{} 1";
+        let (admin, mut metrics) = (Client::new(world.gateway.admin_port), String::new());
+        let counted = eventually(async || {
+            metrics = admin.get("/stats/prometheus").await.text();
+            metrics.contains(rejected)
+        });
+        assert!(counted.await, "{args:?}: {metrics}");
+        assert_eq!(world.client.chat("gpt").await.status, 200, "{args:?}");
     }
 }
 

@@ -164,6 +164,12 @@ async fn assert_reload(browser: &mut Browser, world: &World) {
     browser.until("document.getElementById('facts').textContent.includes('previous configuration still has requests')").await;
     browser.until("row('bonn') && !row('oslo') && row('paris').Share.includes('weight 50 %')").await;
     browser.until("document.querySelectorAll('.event').length >= 1").await;
+    let facts = "document.getElementById('facts').textContent";
+    browser.until(&format!("{facts}.includes('version {}')", env!("CARGO_PKG_VERSION"))).await;
+    world.balancer.replace_file("model_list: []\nrouter_settings: {routing_strategy: telepathy}\n");
+    browser
+        .until(&format!("/not reloaded: .*config.yaml:\\d+ is invalid; serving the file of /.test({facts})"))
+        .await;
 }
 
 #[tokio::test]

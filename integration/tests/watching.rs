@@ -61,6 +61,7 @@ async fn prometheus_sees_requests_attempts_tokens_and_times_by_group_and_deploym
         (format!("duration_milliseconds_count{{{two}}}"), 1.0),
         (format!(r#"time_to_first_byte_milliseconds_bucket{{{two},le="600000"}}"#), 1.0),
         ("config_revision{}".to_owned(), 1.0),
+        (format!(r#"build_info{{version="{}"}}"#, env!("CARGO_PKG_VERSION")), 1.0),
     ] {
         // The minute may have turned.
         if series.starts_with("remaining")

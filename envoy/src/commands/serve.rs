@@ -8,12 +8,14 @@ use serde_json::json;
 
 use crate::cli::{LOG_LEVEL, ServeArgs};
 use crate::render::{
-    FilterSource, Options, Resources, Revision, Runtime, dynamic_module, live_bootstrap, proxy_variables,
+    FilterSource, Options, Resources, Revision, Runtime, dynamic_module, gauges, live_bootstrap,
+    proxy_variables,
 };
 use crate::serve::admin::Admin;
 use crate::serve::environment::with_all_variables;
 use crate::serve::file_watcher::FileWatcher;
 use crate::serve::file_xds::FileXds;
+use crate::serve::reload_status::ReloadStatus;
 use crate::serve::revisions::Revisions;
 use crate::serve::runtime_folder::RuntimeFolder;
 use crate::serve::signals::SignalQueue;
@@ -46,6 +48,8 @@ pub(super) fn serve(args: &ServeArgs) -> Result<ExitCode, Failure> {
     let xds = FileXds::new(admin, folder.path(), options.hops);
     let first = Resources::new(Revision::FIRST, config, &served.parsed, &options).map_err(Failure::Io)?;
     let revisions = Revisions::first(xds, first).map_err(Failure::Io)?;
+    let mut status = ReloadStatus::new(gauges::file(folder.path()));
+    status.write(config, &options).map_err(Failure::Io)?;
     let variables = proxy_variables(config);
     let mut command = command(&envoy.path, &folder.file(BOOTSTRAP), args);
     if runtime == Runtime::Module {
@@ -65,6 +69,7 @@ pub(super) fn serve(args: &ServeArgs) -> Result<ExitCode, Failure> {
         revisions,
         watcher,
         not_served: None,
+        status,
         findings: Vec::new(),
         child,
     };

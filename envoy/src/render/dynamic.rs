@@ -18,7 +18,9 @@ use serde_json::{Value, json};
 use super::bootstrap::{behind, clusters};
 use super::message::{typed, with};
 use super::process::{Hops, Options, Runtime};
-use super::{admin_paths, attempts, binary, dynamic_module, edge, first_hop, metrics_listener, process};
+use super::{
+    admin_paths, attempts, binary, dynamic_module, edge, first_hop, gauges, metrics_listener, process,
+};
 
 /// What changes with a reload. Each type has a file.
 #[derive(Clone, Copy, Debug)]
@@ -203,11 +205,11 @@ fn name(resource: &Value) -> String {
 
 /// The bootstrap, which names the files in this folder.
 pub(crate) fn live_bootstrap(config: &Config, options: &Options, folder: &Path) -> Value {
-    let routes =
-        json!({"route_config_name": edge::EDGE, "config_source": source(ResourceType::Routes, folder)});
-    let filter = first_hop::discovered(source(ResourceType::Filter, folder), options.runtime());
+    let source = |of: ResourceType| source(&of.file(folder));
+    let routes = json!({"route_config_name": edge::EDGE, "config_source": source(ResourceType::Routes)});
+    let filter = first_hop::discovered(names::FILTER, source(ResourceType::Filter), options.runtime());
     let edge = edge::listener(options, ("rds", routes), filter);
-    let (mut listeners, mut clusters) = (vec![edge], Vec::new());
+    let (mut listeners, mut clusters) = (vec![edge, gauges::listener(folder, options.runtime())], Vec::new());
     if options.runtime() == Runtime::Module {
         clusters.push(dynamic_module::workers(&options.redis_socket));
     }
@@ -215,12 +217,14 @@ pub(crate) fn live_bootstrap(config: &Config, options: &Options, folder: &Path) 
     let resources = json!({"listeners": listeners, "clusters": clusters});
     let process = process::process(config, options, Some(admin_paths::allowed()));
     let bootstrap = with(process, "static_resources", resources);
-    let sources = json!({"cds_config": source(ResourceType::Clusters, folder), "lds_config": source(ResourceType::Listeners, folder)});
+    let sources =
+        json!({"cds_config": source(ResourceType::Clusters), "lds_config": source(ResourceType::Listeners)});
     with(bootstrap, "dynamic_resources", sources)
 }
 
-fn source(of: ResourceType, folder: &Path) -> Value {
-    json!({"path_config_source": {"path": of.file(folder).display().to_string()}, "resource_api_version": "V3"})
+/// What Envoy re-reads when another file takes the place of this one.
+pub(super) fn source(file: &Path) -> Value {
+    json!({"path_config_source": {"path": file.display().to_string()}, "resource_api_version": "V3"})
 }
 
 #[cfg(test)]

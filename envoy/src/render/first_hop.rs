@@ -165,14 +165,14 @@ pub(super) fn is_later_attempt() -> Value {
     }])
 }
 
-/// Loads the filter from where `serve` replaces it.
-pub(super) fn discovered(source: Value, runtime: Runtime) -> Value {
+/// Loads the filter of this name from where `serve` replaces it.
+pub(super) fn discovered(name: &str, source: Value, runtime: Runtime) -> Value {
     let message = match runtime {
         Runtime::Wasm => "envoy.extensions.filters.http.wasm.v3.Wasm",
         Runtime::Module => dynamic_module::FILTER,
     };
     json!({
-        "name": names::FILTER,
+        "name": name,
         "config_discovery": with(
             json!({"type_urls": [format!("type.googleapis.com/{message}")]}),
             "config_source",

@@ -19,6 +19,7 @@
 //! | `silence` | the end of streams that are silent for too long |
 //! | `upstream_cluster`, `forward_proxy` | the ways to providers |
 //! | `redis_hop`, `metrics_listener` | the way to Redis, and the port for the status page and the metrics |
+//! | `gauges` | a listener for gauges that `serve` sets |
 //! | `admin_paths` | what the admin port answers |
 //! | `mesh` | the same pieces as Kubernetes objects for Istio and Envoy Gateway |
 
@@ -31,6 +32,7 @@ pub(crate) mod dynamic_module;
 mod edge;
 mod first_hop;
 mod forward_proxy;
+pub(crate) mod gauges;
 mod local_replies;
 pub(crate) mod mesh;
 mod message;

@@ -174,8 +174,16 @@ fn stats_config(config: &Config, runtime: Runtime) -> Value {
         600_000,
     ];
     let tag = |label: &&str| {
-        // The literal prefix lets Envoy skip the expression for all other statistics.
-        json!({"tag_name": label, "regex": format!("^wasmcustom\\..*?(;{label}=([^;]*))")})
+        // The literal prefix lets Envoy skip the expression for all other statistics. That of a label
+        // of one metric ends early for the other metrics.
+        let metric = match *label {
+            "version" => names::BUILD_INFO,
+            "location" => names::RELOAD_ERROR,
+            _ => "",
+        };
+        let metric =
+            if metric.is_empty() { String::new() } else { format!("{}{metric}", names::METRIC_PREFIX) };
+        json!({"tag_name": label, "regex": format!("^wasmcustom\\.{metric}.*?(;{label}=([^;]*))")})
     };
     let tags = (runtime == Runtime::Wasm).then(|| names::METRIC_LABELS.iter().map(tag).collect());
     let matcher = json!({"inclusion_list": {"patterns": kept_stats(config, runtime)}});

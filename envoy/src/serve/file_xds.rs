@@ -193,7 +193,7 @@ fn pattern(of: ResourceType, names: &str) -> String {
 }
 
 /// Renames a complete file into place, so that Envoy never reads half of one.
-fn replace(file: &Path, content: &[u8]) -> std::io::Result<()> {
+pub(super) fn replace(file: &Path, content: &[u8]) -> std::io::Result<()> {
     let beside = file.with_extension("new");
     files::write_private(&beside, content)?;
     fs::rename(beside, file)

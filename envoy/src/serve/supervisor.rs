@@ -13,6 +13,7 @@ use super::environment::with_all_variables;
 use super::envoy_process::{self, Exit};
 use super::file_watcher::FileWatcher;
 use super::file_xds::PushError;
+use super::reload_status::{ReloadErrorReason, ReloadStatus};
 use super::revisions::Revisions;
 use super::runtime_folder::RuntimeFolder;
 use super::signals::{Signal, SignalQueue};
@@ -51,11 +52,15 @@ enum Cause {
 
 /// Why the newest version of the files is not served.
 #[derive(Debug)]
-enum ReloadError {
-    /// By what it says: only another version can be served.
-    Refused(Failure),
-    /// A file cannot be read or written now, or Envoy does not answer: another try may succeed.
-    Unavailable(Failure),
+struct ReloadError {
+    reason: ReloadErrorReason,
+    /// What the log says.
+    failure: Failure,
+}
+
+/// The error of a step that fails for this reason.
+fn because(reason: ReloadErrorReason) -> impl Fn(Failure) -> ReloadError {
+    move |failure| ReloadError { reason, failure }
 }
 
 /// The newest version of the files, where an older one is served.
@@ -82,6 +87,7 @@ pub(crate) struct Supervisor<'a> {
     pub(crate) watcher: FileWatcher,
     /// `None` while the newest version of the files is served.
     pub(crate) not_served: Option<NotServed>,
+    pub(crate) status: ReloadStatus,
     /// The findings that were printed last.
     pub(crate) findings: Vec<Finding>,
     pub(crate) child: Child,
@@ -169,6 +175,7 @@ impl Supervisor<'_> {
                     if drain::now().saturating_duration_since(removed) >= REMOVAL {
                         removed = drain::now();
                         self.revisions.remove_idle();
+                        self.publish_status();
                     }
                 }
             }
@@ -207,7 +214,13 @@ impl Supervisor<'_> {
     fn reload(&mut self, cause: Cause) {
         self.watcher.mark_read();
         let before = self.not_served.take();
-        match self.apply_files(cause) {
+        let outcome = self.apply_files(cause);
+        match &outcome {
+            Ok(_) => self.status.succeeded(),
+            Err(error) => self.status.failed(error.reason, &self.findings),
+        }
+        self.publish_status();
+        match outcome {
             Ok(Some(changes)) => {
                 let revision = self.revisions.newest();
                 message!("llm-balancer: {GREEN}reloaded{GREEN:#} (configuration {revision}): {changes}");
@@ -219,13 +232,13 @@ impl Supervisor<'_> {
                 message!("llm-balancer: not reloaded: the configuration is unchanged")
             }
             Ok(None) => {}
-            Err(error) => {
-                let (failure, retry_at, note) = match error {
-                    ReloadError::Refused(failure) => (failure, None, String::new()),
-                    ReloadError::Unavailable(failure) => {
+            Err(ReloadError { reason, failure }) => {
+                let (retry_at, note) = match reason {
+                    ReloadErrorReason::Unavailable => {
                         let note = format!("; trying again every {} s", RETRY.as_secs());
-                        (failure, drain::now().checked_add(RETRY), note)
+                        (drain::now().checked_add(RETRY), note)
                     }
+                    _ => (None, String::new()),
                 };
                 let reason = failure.to_string();
                 if cause != Cause::Retry || before.is_none_or(|before| before.reason != reason) {
@@ -237,34 +250,42 @@ impl Supervisor<'_> {
         }
     }
 
+    /// Has the metrics say how the last reload ended. What cannot be written is written later.
+    fn publish_status(&mut self) {
+        let _ = self.status.write(&self.served.config, &self.options);
+    }
+
     /// Switches to what the files say now. Returns the changes, or `None` if the text is the same.
     fn apply_files(&mut self, cause: Cause) -> Result<Option<String>, ReloadError> {
-        use ReloadError::{Refused, Unavailable};
+        use ReloadErrorReason::{Invalid, NeedsRestart, RejectedByEnvoy, Unavailable};
         let file = ConfigFile::read(&self.args.config);
-        let file = file.map_err(|error| Unavailable(Failure::Io(error.message)))?;
+        let file = file.map_err(|error| {
+            self.findings.clear();
+            because(Unavailable)(Failure::Io(error.message))
+        })?;
         self.watcher = FileWatcher::new(file.files.clone());
         self.print_findings(cause, &file);
-        let refused = if file.lacks_include { Unavailable } else { Refused };
-        let loaded = file.accept_silently().map_err(refused)?;
+        let refused = if file.lacks_include { Unavailable } else { Invalid };
+        let loaded = file.accept_silently().map_err(because(refused))?;
         if loaded.text == self.served.text {
             return Ok(None);
         }
         let loaded = with_all_variables(loaded);
         let config = &loaded.config;
-        let note = self.check_address(config).map_err(Refused)?;
-        self.check_proxy_credentials(config).map_err(Refused)?;
+        let note = self.check_address(config).map_err(because(NeedsRestart))?;
+        self.check_proxy_credentials(config).map_err(because(NeedsRestart))?;
         let is_other_proxy = proxy_for_tunnels(config) != proxy_for_tunnels(&self.served.config);
         let options = Options {
-            system_cas: ca_bundle::find(config).map_err(Unavailable)?,
-            redis_socket: self.folder.redis_socket(config).map_err(Refused)?,
+            system_cas: ca_bundle::find(config).map_err(because(Unavailable))?,
+            redis_socket: self.folder.redis_socket(config).map_err(because(NeedsRestart))?,
             proxy_changes: self.options.proxy_changes.saturating_add(u32::from(is_other_proxy)),
             ..self.options.clone()
         };
         let resources = Resources::new(self.revisions.newest().next(), config, &loaded.parsed, &options);
-        let resources = resources.map_err(|error| Refused(Failure::Io(error)))?;
+        let resources = resources.map_err(|error| because(Invalid)(Failure::Io(error)))?;
         self.revisions.switch(resources).map_err(|error| match error {
-            PushError::Rejected(reason) => Refused(Failure::Io(reason)),
-            PushError::Unavailable(reason) => Unavailable(Failure::Io(reason)),
+            PushError::Rejected(why) => because(RejectedByEnvoy)(Failure::Io(why)),
+            PushError::Unavailable(why) => because(Unavailable)(Failure::Io(why)),
         })?;
         let changes = config_diff::summary(&self.served.config, config);
         (self.served, self.options) = (loaded, options);

@@ -14,10 +14,21 @@ const APART: [&str; 6] = ["outcome", "class", "type", "reason", "target", "le"];
 pub(crate) struct Scrape {
     /// Metrics without a group: `uptime`, `config_revision`, `redis_mode/shared`
     pub(super) process: BTreeMap<String, u64>,
+    /// Why the newest version of the files is not served.
+    pub(super) reload_error: Option<ReloadError>,
     /// The version of the balancer, if the answer names one.
     pub(super) version: Option<String>,
     /// By name; the empty name has what was refused before the group was known.
     pub(super) groups: BTreeMap<String, Group>,
+}
+
+/// Why the newest version of the files is not served.
+#[derive(Clone, Debug)]
+pub(super) struct ReloadError {
+    /// A word of `serve`'s.
+    pub(super) reason: String,
+    /// File and line of the first finding; empty without findings.
+    pub(super) location: String,
 }
 
 /// A model group.
@@ -77,6 +88,14 @@ impl Scrape {
         let apart = APART.into_iter().map(label).find(|value| !value.is_empty()).unwrap_or_default();
         let is_of_group =
             sample.labels.contains_key("group") || matches!(name, "requests_total" | "refusals_total");
+        if name == names::RELOAD_ERROR {
+            // Earlier errors stay, at 0.
+            if value == 1 {
+                let [reason, location] = ["reason", "location"].map(|name| label(name).to_owned());
+                self.reload_error = Some(ReloadError { reason, location });
+            }
+            return;
+        }
         if !is_of_group {
             let mode = label("mode");
             let name = if mode.is_empty() { name.to_owned() } else { format!("{name}/{mode}") };

@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use llm_balancer_config::names;
+
 use super::figures::{Figures, Period};
 use crate::support::colors::{BOLD, RED, YELLOW};
 use crate::support::listing::{counted, short};
@@ -71,10 +73,33 @@ fn heading(period: &Period<'_>) -> String {
         Some(_) => format!("over {}", span(period.seconds.round() as u64)),
     };
     format!(
-        "{state}, configuration {revision}, up {uptime}{}{}\n{}\n{over}; share: of the sends, and by weight, in %; times: p50/p99 in ms\n\n",
+        "{state}, configuration {revision}, up {uptime}{}{}\n{}{}\n{over}; share: of the sends, and by weight, in %; times: p50/p99 in ms\n\n",
         workers.unwrap_or_default(),
         version.unwrap_or_default(),
+        not_reloaded(period),
         redis(period)
+    )
+}
+
+/// Two lines while an older version of the files is served; nothing else.
+fn not_reloaded(period: &Period<'_>) -> String {
+    let process = &period.to.process;
+    if process.get(names::RELOAD_SUCCESSFUL) != Some(&0) {
+        return String::new();
+    }
+    let error = period.to.reload_error.as_ref();
+    let location = error.map(|error| error.location.as_str()).filter(|location| !location.is_empty());
+    let why = match error.map_or("", |error| error.reason.as_str()) {
+        "invalid" => format!("{} is invalid", printable(location.unwrap_or("the file"))),
+        "needs_restart" => "the file needs a restart".to_owned(),
+        "rejected_by_envoy" => "Envoy rejected the file".to_owned(),
+        "unavailable" => "that is not possible now, and is tried again".to_owned(),
+        _ => "the log has the reason".to_owned(),
+    };
+    let read_at = process.get(names::RELOAD_SUCCESS_TIME).copied().unwrap_or_default();
+    let age = span(period.now.saturating_sub(read_at));
+    format!(
+        "{RED}not reloaded{RED:#}: {why}\nserving the file of {age} ago; the log has the error, and llm-balancer check\n"
     )
 }
 
@@ -281,6 +306,33 @@ llm_balancer_instances{{}} {instances}\n"
             );
             let table = shown(&text, None).unwrap();
             assert_eq!(table.lines().nth(1), Some(expected), "{table}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_not_served_is_named_with_its_first_error() {
+        let text = |successful: u8, labels: &str| {
+            format!(
+                "llm_balancer_config_last_reload_successful{{}} {successful}
+llm_balancer_config_last_reload_success_timestamp_seconds{{}} 40
+llm_balancer_config_reload_error_info{{reason=\"invalid\",location=\"old.yaml:3\"}} 0
+llm_balancer_config_reload_error_info{{{labels}}} {}\n",
+                u8::from(successful == 0)
+            )
+        };
+        for (labels, expected) in [
+            ("reason=\"invalid\",location=\"config.yaml:12\"", "config.yaml:12 is invalid"),
+            ("reason=\"needs_restart\"", "the file needs a restart"),
+            ("reason=\"rejected_by_envoy\"", "Envoy rejected the file"),
+            ("reason=\"unavailable\"", "that is not possible now, and is tried again"),
+        ] {
+            let table = shown(&text(0, labels), None).unwrap();
+            let lines: Vec<_> = table.lines().collect();
+            assert_eq!(lines[1], format!("not reloaded: {expected}"), "{table}");
+            let served = "serving the file of 1 min 0 s ago; the log has the error, and llm-balancer check";
+            assert_eq!(lines[2..4], [served, "no Redis"], "{table}");
+            assert!(served.len() <= WIDTH);
+            assert!(!shown(&text(1, labels), None).unwrap().contains("not reloaded"), "{labels}");
         }
     }
 

@@ -11,6 +11,7 @@ use super::{config, log, worker, workers};
 use crate::filter::read_config;
 use crate::health_probe::UPSTREAM_TIME;
 use crate::hostcalls::Action;
+use crate::metrics;
 
 /// What Envoy keeps of ours: a number, never 0.
 type Number = *const c_void;
@@ -25,6 +26,8 @@ fn as_number(number: u32) -> Number {
 
 /// The configurations of the holding filter, which has none.
 const HOLD: u32 = u32::MAX;
+/// Those that set gauges and serve no request.
+const GAUGES: u32 = HOLD.wrapping_sub(1);
 
 /// Envoy loads the module.
 #[unsafe(no_mangle)]
@@ -45,6 +48,10 @@ pub extern "C" fn envoy_dynamic_module_on_http_filter_config_new(
     let Ok(root_id) = std::str::from_utf8(name) else { return null() };
     if root_id == names::HOLD {
         return as_number(HOLD);
+    }
+    if root_id.starts_with(names::GAUGES) {
+        let _ = std::panic::catch_unwind(|| metrics::set_gauges(file));
+        return as_number(GAUGES);
     }
     let is_read = std::panic::catch_unwind(|| read_config(file).is_some()).unwrap_or(false);
     if !is_read {

@@ -50,7 +50,7 @@ impl Family {
 }
 
 /// All of them.
-pub const FAMILIES: [Family; 27] = {
+pub const FAMILIES: [Family; 31] = {
     use FamilyKind::{Counter, Gauge, Histogram};
     const DEPLOYMENT: &[&str] = &["group", "deployment"];
     [
@@ -77,6 +77,10 @@ pub const FAMILIES: [Family; 27] = {
         Family::new(Gauge, "deployment_info", &["group", "deployment", "model", "api_base", "weight"])
             .optional(&["model", "api_base", "weight"]),
         Family::new(Gauge, "config_revision", &[]),
+        Family::new(Gauge, names::BUILD_INFO, &["version"]),
+        Family::new(Gauge, names::RELOAD_SUCCESSFUL, &[]),
+        Family::new(Gauge, names::RELOAD_SUCCESS_TIME, &[]),
+        Family::new(Gauge, names::RELOAD_ERROR, &["reason", "location"]).optional(&["location"]),
         Family::new(Gauge, "instances", &[]),
         Family::new(Gauge, "redis_mode", &["mode"]),
         Family::new(Gauge, "redis_up", &[]),

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use llm_balancer_config::{Config, Deployment};
+use llm_balancer_config::{Config, Deployment, names};
 
 use crate::http::retry_after::whole_seconds;
 use crate::models::groups::Groups;
@@ -148,6 +148,7 @@ impl GaugePublisher {
         self.published = vec![nothing; config.deployments.len()];
         self.weights = groups.weights(config);
         metrics.gauge(series("config_revision", &[]), u64::from(self.generation));
+        metrics.gauge(series(names::BUILD_INFO, &[("version", env!("CARGO_PKG_VERSION"))]), 1);
     }
 
     fn publish_deployment(

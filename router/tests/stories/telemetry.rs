@@ -188,6 +188,7 @@ fn gauges_have_limits_what_remains_of_them_and_cooldowns() {
         (format!("remaining_tokens;{}", of("g", other)), 1000),
         (format!("cooling_down;{}", of("g", &served)), 0),
         ("config_revision".into(), 1),
+        (format!("build_info;version={}", env!("CARGO_PKG_VERSION")), 1),
     ] {
         assert_eq!(counted.get(&name), Some(&vec![Gauge(value)]), "{name} in {counted:#?}");
     }
@@ -268,6 +269,7 @@ fn after_a_reload_the_gauges_are_those_of_the_new_configuration() {
     let shown = new.counted();
     assert_eq!(shown.get("config_revision"), Some(&vec![Gauge(2)]), "{shown:#?}");
     assert_eq!(shown.get(&format!("limit_requests;{}", of("g", "b"))), Some(&vec![Gauge(20)]));
+    assert!(!cleared.keys().any(|name| name.starts_with("build_info")), "it does not end: {cleared:#?}");
     assert_eq!(old.counted(), std::collections::BTreeMap::default());
 }
 

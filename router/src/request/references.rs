@@ -145,7 +145,9 @@ mod tests {
         assert_eq!(references(&object(&body(r#","store":false"#)), 7), []);
         assert!(!refers(&object(&body(r#","store":false"#))));
         let whole = r#"[{"role":"assistant","id":"msg_1"},{"type":"function_call","id":"fc_1"}]"#;
-        for input in [whole, r#""\"id\":\"rs_1\"""#, "[]", r#"[{"role":"user","content":"\"id\": encrypted"}]"#] {
+        for input in
+            [whole, r#""\"id\":\"rs_1\"""#, "[]", r#"[{"role":"user","content":"\"id\": encrypted"}]"#]
+        {
             assert!(!refers(&object(&format!(r#"{{"input":{input}}}"#))), "{input}");
         }
     }

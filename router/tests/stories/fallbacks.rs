@@ -325,7 +325,7 @@ fn words_of_the_client_in_an_error_lead_to_no_special_fallback() {
         r#"{"error":{"message":"Unknown name","failed_generation":"context_length_exceeded"},"input":"content_filter"}"#,
         r#"{"error":{"message":"The tool \"safety system\" is unknown","metadata":{"flagged_input":"content policy"}}}"#,
         "<html>maximum context length, content_policy_violation</html>",
-        "maximum context length",
+        "unknown value \"maximum context length\"",
     ] {
         for status in [400, 413, 422] {
             let mut world = world(&["g", "long", "lax"], lists);

@@ -112,7 +112,7 @@ const RAW_BUFFER: Message = &[];
 const METADATA: Message = &[("filter_metadata", 1, FieldType::StructMap)];
 /// `envoy.extensions.transport_sockets.internal_upstream.v3.InternalUpstreamTransport.MetadataValueSource`
 const METADATA_VALUE_SOURCE: Message =
-    &[("field_type", 1, FieldType::Message(METADATA_KIND)), ("name", 2, FieldType::Text)];
+    &[("kind", 1, FieldType::Message(METADATA_KIND)), ("name", 2, FieldType::Text)];
 /// `envoy.type.metadata.v3.MetadataKind`
 const METADATA_KIND: Message = &[("host", 4, FieldType::Message(HOST))];
 /// `envoy.type.metadata.v3.MetadataKind.Host`

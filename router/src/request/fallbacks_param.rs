@@ -66,6 +66,13 @@ pub fn read(name: &str, text: &str, room: &mut Room) -> Result<Vec<Fallback>, Re
     fallbacks(text, room).map_err(|must_be| Refusal::Parameter(name.to_owned(), must_be))
 }
 
+/// Whether `fallbacks` have a form of Anthropic's: `"default"`, or maps with a model each. Names and
+/// the configuration's form are the router's.
+pub fn are_anthropics(text: &str) -> bool {
+    let is_map = |item: &str| item.starts_with('{') && group(item) == Ok(None);
+    items(text).map_or(true, |items| items.into_iter().all(is_map))
+}
+
 /// What a list must be, for the message.
 type MustBe = &'static str;
 
@@ -200,6 +207,16 @@ mod tests {
             r#"[{"g": [["a"]]}]"#, r#"[{"g": [{"h": ["a"]}]}]"#, r#"[{"model":"a","\ud800":1}]"#,
         ] {
             assert_eq!(refused(text), SHAPE, "{text}");
+        }
+    }
+
+    #[test]
+    fn models_with_parameters_may_be_anthropics_and_names_are_not() {
+        for own in [r#""default""#, r#"[{"model":"a"}]"#, r#"[{"model":"a","max_tokens":1}, {}]"#, "[]"] {
+            assert!(are_anthropics(own), "{own}");
+        }
+        for routers in [r#"["a"]"#, r#"[{"model":"a"}, "b"]"#, r#"[{"g":["a"]}]"#] {
+            assert!(!are_anthropics(routers), "{routers}");
         }
     }
 

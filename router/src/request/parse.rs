@@ -10,6 +10,7 @@ use crate::http::json::{self, NotAnObject, Object};
 use crate::http::multipart::Form;
 use crate::http::route::{BodyKind, ModelRoute, query_value};
 use crate::request::affinity_headers::AffinityHeaders;
+use crate::request::fallbacks_param;
 use crate::request::model_name;
 use crate::request::overrides::RequestOverrides;
 use crate::request::refusal::Refusal;
@@ -190,14 +191,17 @@ impl Request {
             Some(_) => return Err(Refusal::Parameter("stream".to_owned(), "true or false")),
         };
         let value = |name: &str| object.present(name);
+        let keeps_fallbacks =
+            self.has_fallback_beta() && value("fallbacks").is_some_and(fallbacks_param::are_anthropics);
+        let members = object.members().iter().map(|member| (&*member.key, member.value));
+        let routers = members.filter(|(key, _)| !(keeps_fallbacks && *key == "fallbacks"));
         Ok(ParsedRequest {
             overrides: self.overrides.with_body(value)?,
             stream,
             client_wants_usage: stream && object.present("stream_options").is_some_and(asks_for_usage),
-            routing: self
-                .routing(object.members().iter().map(|member| (&*member.key, member.value)), body.len())?,
+            routing: self.routing(routers, body.len())?,
             model: self.named(model)?,
-            payload: Payload::Json(SentMembers::of(object)),
+            payload: Payload::Json(SentMembers { keeps_fallbacks, ..SentMembers::of(object) }),
         })
     }
 
@@ -220,6 +224,15 @@ impl Request {
             model: self.named(Cow::Borrowed(model))?,
             payload: Payload::Form(form),
         })
+    }
+
+    /// Whether Anthropic is to fall back by itself where a model refuses to answer, which its beta
+    /// turns on. Only Anthropic's routes forward its headers.
+    fn has_fallback_beta(&self) -> bool {
+        let is_beta = |(name, value): &(String, String)| {
+            name == "anthropic-beta" && value.contains("server-side-fallback")
+        };
+        self.forwarded.iter().any(is_beta)
     }
 
     fn routing<'k, 'a>(

@@ -10,13 +10,15 @@ pub struct SentMembers<'a> {
     pub body: Object<'a>,
     /// Those of its `extra_body`.
     pub extra: Option<Object<'a>>,
+    /// Its `fallbacks` are Anthropic's, and not the router's.
+    pub keeps_fallbacks: bool,
 }
 
 impl<'a> SentMembers<'a> {
     /// Reads the `extra_body` of a body, if it has one.
     pub fn of(body: Object<'a>) -> Self {
         let extra = body.present("extra_body").and_then(|extra| Object::parse(extra.as_bytes()).ok());
-        Self { body, extra }
+        Self { body, extra, keeps_fallbacks: false }
     }
 
     /// The text of a member's value, unless it is null.

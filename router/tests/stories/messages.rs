@@ -354,3 +354,46 @@ router_settings: {model_group_alias: {best: claude-opus-4-5}, enable_tag_filteri
         assert_eq!((free.status, error(&free.body).0.as_str()), (401, "authentication_error"), "{model}");
     }
 }
+
+/// Anthropic's own `fallbacks`, which its beta turns on, for refusals alone.
+#[story(unsupported = test)]
+fn fallbacks_of_anthropics_beta_are_anthropics_and_the_files_stay() {
+    const BETA: &str = "context-1m-2025-08-07,server-side-fallback-2026-07-01";
+    let yaml = "
+model_list:
+- {model_name: fable, litellm_params: {model: anthropic/fable, api_key: k}, model_info: {id: fable}}
+- {model_name: opus, litellm_params: {model: anthropic/opus, api_key: k}, model_info: {id: opus}}
+- {model_name: other, litellm_params: {model: anthropic/other, api_key: k}, model_info: {id: other}}
+router_settings: {num_retries: 0, fallbacks: [{fable: [opus]}]}
+";
+    let send = |beta: &[(&str, &str)], fallbacks: &str| {
+        let body = format!(r#"{{"model":"fable","messages":[],"fallbacks":{fallbacks}}}"#);
+        World::of(yaml).post(MESSAGES, beta, body.as_bytes(), |id| {
+            if id == "fable" { Answer::Status(500) } else { Answer::Ok }
+        })
+    };
+    let beta = [("anthropic-beta", BETA)];
+    for fallbacks in
+        [r#""default""#, r#"[{"model": "other"}]"#, r#"[{"model":"x","max_tokens":1},{"model":"y"}]"#]
+    {
+        let response = send(&beta, fallbacks);
+        assert_eq!((response.status, response.called), (200, vec!["fable".to_owned(), "opus".to_owned()]));
+        let body = format!(r#"{{"model":"opus","messages":[],"fallbacks":{fallbacks}}}"#);
+        assert_eq!(response.sent.unwrap().body, body);
+    }
+    for (beta, fallbacks) in [
+        (beta.as_slice(), r#"["other"]"#),
+        (&beta, r#"[{"fable": ["other"]}]"#),
+        (&[], r#"[{"model": "other"}]"#),
+        (&[("anthropic-beta", "context-1m-2025-08-07")], r#"[{"model": "other"}]"#),
+    ] {
+        let response = send(beta, fallbacks);
+        assert_eq!(response.called, ["fable", "other"], "{fallbacks}");
+        assert_eq!(response.sent.unwrap().body, r#"{"model":"other","messages":[]}"#);
+    }
+    assert_eq!(send(&[], r#""default""#).status, 400);
+    let chat = |world: &mut World| {
+        world.post(CHAT, &beta, br#"{"model":"fable","messages":[],"fallbacks":"default"}"#, |_| Answer::Ok)
+    };
+    assert_eq!(chat(&mut World::of(yaml)).status, 400, "chats have no such beta");
+}

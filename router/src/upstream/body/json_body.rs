@@ -61,6 +61,8 @@ pub(super) struct Edits<'a> {
     route: ModelRoute,
     /// The provider stores the response, with the client's metadata.
     stores: bool,
+    /// `fallbacks` are the provider's.
+    keeps_fallbacks: bool,
     stream: bool,
     deployment: &'a Deployment,
     chat: ChatEdits<'a>,
@@ -88,12 +90,13 @@ impl<'a> Edits<'a> {
         stream_options: Option<String>,
     ) -> Self {
         const EFFORT: &str = "reasoning_effort";
-        let SentMembers { body: object, extra } = sent;
+        let SentMembers { body: object, extra, keeps_fallbacks } = sent;
         let default = |key| deployment.defaults.iter().find(|own| own.key == key).map(|own| &*own.json);
         let effort = object.present(EFFORT).or_else(|| default(EFFORT));
         let mut edits = Self {
             route,
             stores: route.suffix == "/chat/completions" && metadata::is_stored(object, deployment),
+            keeps_fallbacks: *keeps_fallbacks,
             stream,
             deployment,
             chat: ChatEdits::new(route, deployment, model, effort),
@@ -190,7 +193,11 @@ impl<'a> Edits<'a> {
 
     /// Whether the provider may get a member of this folded name, in the body or in extra_body.
     fn is_allowed(&self, name: &str) -> bool {
-        let is_kept = name == "metadata" && self.stores;
+        let is_kept = match name {
+            "metadata" => self.stores,
+            "fallbacks" => self.keeps_fallbacks,
+            _ => false,
+        };
         (is_kept || !is_reserved(name, self.route))
             && !self.chat.drops(name)
             && !self.deployment.drop_params.iter().any(|dropped| matches_folded(dropped, name))

@@ -99,6 +99,11 @@ pub enum Wire {
 }
 
 impl Layout {
+    /// Whether a provider reads Google's own options, in `extra_body: {google: ..}`.
+    pub fn reads_google_options(self) -> bool {
+        matches!(self, Self::Gemini | Self::Vertex)
+    }
+
     /// Whether a provider of this layout has routes of an API.
     pub fn speaks(self, wire: Wire) -> bool {
         match wire {

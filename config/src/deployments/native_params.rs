@@ -52,7 +52,7 @@ pub(super) fn warn(reader: &mut Reader<'_>, params: &Section<'_>, resolved: &Res
 
 fn of_gemini(key: &str) -> Option<&'static str> {
     match key {
-        "thinking" => Some("use reasoning_effort"),
+        "thinking" => Some("use reasoning_effort, or extra_body: {google: {thinking_config: ..}}"),
         _ => GEMINIS.contains(&key).then_some("remove it"),
     }
 }

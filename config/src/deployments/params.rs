@@ -1,7 +1,7 @@
 //! What a deployment adds to requests and shows in listings.
 
 use super::native_params;
-use crate::config::Member;
+use crate::config::{Layout, Member};
 use crate::diagnostics::{ADVISES, Path, did_you_mean};
 use crate::keys::tables::{
     LITELLM_PARAMS, REQUEST_PARAMETERS, home_of, is_litellms_own_key, is_request_parameter,
@@ -69,8 +69,9 @@ fn warn_of_unknown(reader: &mut Reader<'_>, entry: &Entry, path: &Path<'_>) -> b
     false
 }
 
-/// The members of `extra_body` except `model`, which each body has already.
-pub(super) fn extra_body(reader: &mut Reader<'_>, params: &Section<'_>) -> Vec<Member> {
+/// The members of `extra_body` except `model`, which each body has already. Google's own options are
+/// in a further one, where Google reads them.
+pub(super) fn extra_body(reader: &mut Reader<'_>, params: &Section<'_>, layout: Layout) -> Vec<Member> {
     let Some(section) = reader.section(params, "extra_body") else { return Vec::new() };
     let mut members = Vec::new();
     for entry in section.entries {
@@ -81,6 +82,13 @@ pub(super) fn extra_body(reader: &mut Reader<'_>, params: &Section<'_>) -> Vec<M
         }
         let value = reader.json_value_or_null(&entry.node, &section.path.key(&entry.key));
         members.extend(value.map(|value| Member::new(&entry.key, &value)));
+    }
+    if layout.reads_google_options()
+        && !members.iter().any(|member| member.key == "extra_body")
+        && let Some(google) = members.iter_mut().find(|member| member.key == "google")
+    {
+        google.key = "extra_body".to_owned();
+        google.json = ["{\"google\":", &google.json, "}"].concat();
     }
     members
 }

@@ -245,7 +245,7 @@ impl RawDeployment<'_> {
             tag_filtering: reader.bool(info, "enable_tag_filtering"),
             input_cost_per_token: self.cost(reader, "input_cost_per_token"),
             output_cost_per_token: self.cost(reader, "output_cost_per_token"),
-            extra_body: params::extra_body(reader, params),
+            extra_body: params::extra_body(reader, params, resolved.endpoint.layout),
             chat_params: ChatParams::new(resolved.provider, &self.model, base_model, drops, &allowed),
             drop_params,
             drop_paths,

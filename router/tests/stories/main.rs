@@ -52,6 +52,7 @@ mod plain;
 mod bodies;
 #[cfg(not(target_family = "wasm"))]
 mod explanations;
+mod extra_body;
 mod failure_shares;
 mod fallback_names;
 #[cfg(not(target_family = "wasm"))]

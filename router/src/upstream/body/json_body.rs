@@ -16,6 +16,10 @@ use crate::request::sent_members::SentMembers;
 /// Room is made at once for bodies of up to so many bytes.
 const SMALL: usize = 64 * 1024;
 
+/// A member that providers of more than OpenAI's parameters have, Google among them. SDKs and
+/// clients have another one of this name around it, which is merged into the body.
+const NESTED: &str = "extra_body";
+
 /// The object with the model and the edits, or `None` where it stays the same.
 pub(super) fn rewritten(
     client: &[u8],
@@ -41,7 +45,11 @@ pub(super) fn rewritten(
         writer.quoted_member(&quoted(key), json);
     }
     for member in edits.client_extra.iter().filter(|member| edits.keep_extra(&member.key)) {
-        writer.client_member(member, edits);
+        if edits.nests(&member.key) {
+            writer.member(NESTED, &["{\"google\":", &edits.value(member), "}"].concat());
+        } else {
+            writer.client_member(member, edits);
+        }
     }
     if let Some(options) = &edits.stream_options {
         writer.member("stream_options", options);
@@ -76,6 +84,8 @@ pub(super) struct Edits<'a> {
     client_extra: Vec<json::Member<'a>>,
     /// Their names: a thousand may be as long as a thousand others, and be compared with each.
     client_extra_names: HashSet<Cow<'a, str>>,
+    /// `google` of the client's extra_body is sent in the one that Google reads.
+    nests_google: bool,
     /// `stream_options` that ask for the usage, and replace all others.
     stream_options: Option<String>,
 }
@@ -105,17 +115,28 @@ impl<'a> Edits<'a> {
             reasoning: None,
             client_extra: Vec::new(),
             client_extra_names: HashSet::new(),
+            nests_google: false,
             stream_options,
         };
         let may_merge = |member: &&json::Member<'a>| {
             let name = fold_case(&member.key);
-            edits.is_allowed(&name) && !matches!(&*name, "model" | "stream" | "stream_options")
+            let is_own = edits.is_allowed(&name) && !matches!(&*name, "model" | "stream" | "stream_options");
+            is_own || (name == NESTED && !edits.is_dropped(&name))
         };
         let client_extra = extra.iter().flat_map(|extra| extra.members().iter().filter(may_merge).cloned());
         edits.client_extra = client_extra.collect();
         edits.client_extra_names = edits.client_extra.iter().map(|member| member.key.clone()).collect();
+        if deployment.endpoint.layout.reads_google_options()
+            && edits.client_extra_names.contains("google")
+            && edits.client_extra_names.insert(Cow::Borrowed(NESTED))
+        {
+            edits.nests_google = true;
+        }
         let sends = |key: &str| object.present(key).is_some() || edits.client_extra_names.contains(key);
-        let is_clients = |key: &str| sends(key) && edits.is_allowed(&fold_case(key));
+        let is_clients = |key: &str| match key {
+            NESTED => edits.client_extra_names.contains(key),
+            _ => sends(key) && edits.is_allowed(&fold_case(key)),
+        };
         let overrides =
             |member: &&Member| defaults::overrides_clients(&member.key) || !is_clients(&member.key);
         edits.extra = deployment.extra_body.iter().filter(overrides).collect();
@@ -198,9 +219,18 @@ impl<'a> Edits<'a> {
             "fallbacks" => self.keeps_fallbacks,
             _ => false,
         };
-        (is_kept || !is_reserved(name, self.route))
-            && !self.chat.drops(name)
-            && !self.deployment.drop_params.iter().any(|dropped| matches_folded(dropped, name))
+        (is_kept || !is_reserved(name, self.route)) && !self.is_dropped(name)
+    }
+
+    /// Whether the provider must not get a member of this folded name of the client's.
+    fn is_dropped(&self, name: &str) -> bool {
+        self.chat.drops(name)
+            || self.deployment.drop_params.iter().any(|dropped| matches_folded(dropped, name))
+    }
+
+    /// Whether a member of the client's extra_body is sent in another one.
+    fn nests(&self, key: &str) -> bool {
+        self.nests_google && key == "google"
     }
 
     /// Whether the router or the deployment sets a member of this folded name, whatever the client

@@ -147,18 +147,20 @@ async fn what_only_the_router_understands_is_removed() {
     let world = world("", "").await;
     let ours = json!({
         "metadata": {"a": 1}, "litellm_metadata": {}, "tags": ["x"], "fallbacks": ["gpt"], "context_window_fallbacks": [], "num_retries": 1, "timeout": 9,
-        "stream_timeout": 9, "request_timeout": 9, "max_retries": 1, "cache": {"no-cache": true}, "caching": false, "guardrails": [], "priority": 1,
+        "stream_timeout": 9, "request_timeout": 9, "max_retries": 1, "cache": {"no-cache": true}, "caching": false, "guardrails": [],
         "rpm": 1, "tpm": 1, "order": 1, "drop_params": true, "disable_fallbacks": true, "stream_options": {"include_usage": true}
     });
     let mut body = ours.clone();
     body["store"] = json!(false);
     body["foo"] = json!({"bar": [1, null]});
+    body["priority"] = json!(1);
     world.chat_with("gpt", &body).await.served_by();
     let sent = world.provider.only_request().json();
     for key in ours.as_object().unwrap().keys() {
         assert!(sent.get(key).is_none(), "{key} went through: {sent}");
     }
-    assert_eq!((&sent["store"], &sent["foo"]), (&json!(false), &json!({"bar": [1, null]})));
+    let kept = ["store", "foo", "priority"].map(|key| &sent[key]);
+    assert_eq!(kept, [&json!(false), &json!({"bar": [1, null]}), &json!(1)]);
 }
 
 #[tokio::test]

@@ -33,7 +33,6 @@ pub fn is_reserved(key: &str, route: ModelRoute) -> bool {
         | "context_window_fallbacks"
         | "content_policy_fallbacks"
         | "disable_fallbacks"
-        | "priority"
         | "model_list"
         | "routing_strategy" => true,
         _ => is_operators(key) || is_litellms_own_member(key),
@@ -115,7 +114,7 @@ mod tests {
         for name in [
             "messages", "top_k", "chat_template_kwargs", "milvus_collection", "s3_uri", "azure_search",
             "data_sources", "cache_salt", "guided_json", "provider", "system_prompt", "ids", "image",
-            "prompt", "file", "max_price", "cache_control", "s3_url", "encoding_format",
+            "prompt", "file", "max_price", "cache_control", "s3_url", "encoding_format", "priority",
         ] {
             assert!(!is_reserved(name, chat), "{name}");
         }

@@ -60,3 +60,29 @@ fn an_extra_body_in_an_extra_body_is_a_member_for_the_provider() {
         assert_eq!(sent(&format!("{MODEL}{params}"), CHAT, client), expected, "{params} {client}");
     }
 }
+
+/// LiteLLM takes it out of chats and completions for its own queue.
+#[story(unsupported = test)]
+fn a_priority_goes_to_servers_that_may_have_a_queue() {
+    const EMBEDDINGS: &str = "/v1/embeddings";
+    for (model, path, is_sent) in [
+        ("hosted_vllm/m, api_base: 'http://p.test/v1'", CHAT, true),
+        ("hosted_vllm/m, api_base: 'http://p.test/v1'", "/v1/completions", true),
+        ("openai/m, api_base: 'http://p.test/v1'", CHAT, true),
+        ("litellm_proxy/m, api_base: 'http://p.test/v1'", CHAT, true),
+        ("openai/gpt-4o", CHAT, false),
+        ("openai/gpt-4o, api_base: 'https://eu.api.openai.com/v1'", "/v1/completions", false),
+        ("gemini/m", CHAT, false),
+        ("anthropic/m", CHAT, false),
+        ("openai/m", EMBEDDINGS, true),
+        ("cohere/rerank-v3.5", "/v1/rerank", true),
+    ] {
+        let expected = if is_sent { r#","priority":5"# } else { "" };
+        assert_eq!(sent(model, path, r#","priority":5"#), expected, "{model} {path}");
+        assert_eq!(sent(model, path, r#","extra_body":{"priority":5}"#), expected, "{model} {path}");
+    }
+    assert_eq!(
+        sent("openai/gpt-4o, extra_body: {priority: 1}", CHAT, r#","priority":5"#),
+        r#","priority":1"#
+    );
+}

@@ -207,11 +207,10 @@ fn a_client_overrides_members_of_extra_body_that_are_not_openais() {
     }
 }
 
-/// vLLM's `priority` is LiteLLM's too, which no client may set.
 #[story(unsupported = test)]
 fn what_a_client_may_not_send_does_not_take_the_place_of_extra_body() {
     for (params, member) in [
-        (", extra_body: {priority: 1}", r#""priority":5"#),
+        (", extra_body: {ttl: 1}", r#""ttl":5"#),
         (", extra_body: {top_k: 1}, additional_drop_params: [top_k]", r#""top_k":5"#),
     ] {
         let body = sent(&file(params), &[], &format!(r#"{{"model":"g",{member}}}"#)).body;

@@ -64,6 +64,17 @@ pub(super) fn overrides_clients(key: &str) -> bool {
     OPENAIS.contains(&key)
 }
 
+/// Whether a client's `priority` is for LiteLLM's queue, which chats and completions have there and
+/// none has here, rather than for the server's. OpenAI and other services refuse it.
+pub(super) fn is_for_a_queue(route: ModelRoute, deployment: &Deployment) -> bool {
+    let is_a_server = match &*deployment.provider {
+        "hosted_vllm" | "litellm_proxy" => true,
+        "openai" | "text-completion-openai" => !deployment.endpoint.host.ends_with("api.openai.com"),
+        _ => false,
+    };
+    matches!(route.suffix, "/chat/completions" | "/completions") && !is_a_server
+}
+
 /// All names of a parameter.
 pub(super) fn spellings(key: &str) -> impl Iterator<Item = &str> {
     let others = SPELLINGS.iter().filter(move |both| both.contains(&key)).flatten();

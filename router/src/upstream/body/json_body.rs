@@ -225,6 +225,7 @@ impl<'a> Edits<'a> {
     /// Whether the provider must not get a member of this folded name of the client's.
     fn is_dropped(&self, name: &str) -> bool {
         self.chat.drops(name)
+            || (name == "priority" && defaults::is_for_a_queue(self.route, self.deployment))
             || self.deployment.drop_params.iter().any(|dropped| matches_folded(dropped, name))
     }
 

@@ -173,7 +173,9 @@ impl Request {
 
     fn parsed_json<'a>(&'a self, body: &'a [u8]) -> Result<ParsedRequest<'a>, Refusal> {
         if body.is_empty() {
-            return Err(Refusal::NoBody);
+            // Envoy unpacks nothing where a body is not the gzip that its header promises.
+            let why = "the body is empty, or not in the encoding of its content-encoding";
+            return Err(Refusal::Malformed(why.to_owned()));
         }
         let object = Object::parse(body).map_err(|error| match error {
             NotAnObject::Malformed(why) => Refusal::Malformed(why),

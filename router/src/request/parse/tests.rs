@@ -49,7 +49,7 @@ fn what_is_wrong_with_a_body_is_said() {
         Refusal::Unresolved(model, Unresolved::Unknown, "/chat/completions")
     };
     for (body, expected) in [
-        ("", Refusal::NoBody),
+        ("", Refusal::Malformed("the body is empty, or not in the encoding of its content-encoding".into())),
         ("[]", Refusal::NotAnObject),
         ("{}", unnamed(None)),
         (r#"{"messages":[]}"#, unnamed(None)),

@@ -18,7 +18,8 @@
 //!
 //! "Anywhere" is an untried deployment first. The only deployment of a group cools down by
 //! LiteLLM's rules ([`cooldown`](super::cooldown)). A code decides before a phrase, and a phrase
-//! before the status. Of a body that is not JSON, only the status decides, unless the text names
+//! before the status. In a 400 or 422, whose message may repeat the request, a phrase that makes a
+//! deployment cool down has to begin the message ([`own_words`](super::own_words)). Of a body that is not JSON, only the status decides, unless the text names
 //! the parameter that the router added.
 
 use super::codes::{self, Meaning};
@@ -28,7 +29,7 @@ use super::error_body::ErrorBody;
 use super::error_class::ErrorClass;
 use super::named_wait::named_wait;
 use super::phrases;
-use super::unquoted::unquoted;
+use super::unquoted::{AfterUrl, unquoted};
 
 /// A provider's error response, and the request.
 #[derive(Clone, Copy, Debug)]
@@ -64,7 +65,10 @@ pub fn classify(error: &ProviderError<'_>) -> Classified {
     let mut body = ErrorBody::read(error.body);
     body.codes.extend(error.error_type.map(str::to_ascii_lowercase));
     let model = Some(error.model).filter(|_| error.is_wildcard);
-    let messages: Vec<String> = body.messages.iter().map(|message| unquoted(message, model)).collect();
+    let may_quote = matches!(error.status, 400 | 422);
+    let after_url = if may_quote { AfterUrl::Skip } else { AfterUrl::Read };
+    let unquoted = |message: &String| unquoted(message, model, after_url);
+    let messages: Vec<String> = body.messages.iter().map(unquoted).collect();
     let class = |status| ParsedError { error, status, body: &body, messages: &messages }.class();
     let class = match (error.status, body.status(), codes::status(&body)) {
         (status @ 300.., ..) | (_, Some(status), _) | (_, _, Some(status @ ..500)) => class(status),
@@ -74,8 +78,9 @@ pub fn classify(error: &ProviderError<'_>) -> Classified {
             .unwrap_or_else(|| class(status.unwrap_or(500))),
     };
     let in_words = || messages.iter().filter_map(|message| named_wait(message)).max();
+    // A request that is wrong in itself may have put the words there.
     let retry_after = match class {
-        ErrorClass::RateLimit => body.retry_after.or_else(in_words),
+        ErrorClass::RateLimit if !may_quote => body.retry_after.or_else(in_words),
         _ => body.retry_after,
     };
     Classified { class, retry_after }
@@ -174,9 +179,20 @@ impl ParsedError<'_> {
         }
     }
 
+    /// The same, where it counts against the deployment. Where the request may be wrong in itself, a
+    /// phrase has to begin the message.
+    fn blames(&self, meaning: Meaning) -> bool {
+        if matches!(self.status, 400 | 422) {
+            codes::has(self.body, meaning) || phrases::begins(self.messages, meaning)
+        } else {
+            self.says(meaning)
+        }
+    }
+
     /// All that is neither missing nor limited by its status, and has no fallbacks of its own.
     fn ordinary(&self) -> ErrorClass {
         let says = |meaning| self.says(meaning);
+        let blames = |meaning| self.blames(meaning);
         match self.status {
             500.. => self.server_error(),
             // 424: a tool server (MCP) that the request names has failed.
@@ -190,12 +206,12 @@ impl ParsedError<'_> {
             }
             _ if says(Meaning::Reference) || self.is_lost_response() => ErrorClass::UnknownReference,
             _ if says(Meaning::Operation) => ErrorClass::UnsupportedRoute,
-            _ if says(Meaning::Account) || self.is_refused_by_bedrock() => ErrorClass::Account,
-            _ if says(Meaning::Limit) => ErrorClass::RateLimit,
+            _ if blames(Meaning::Account) || self.is_refused_by_bedrock() => ErrorClass::Account,
+            _ if blames(Meaning::Limit) => ErrorClass::RateLimit,
             403 if says(Meaning::Model) || self.lacks_permission() => ErrorClass::Account,
             403 => ErrorClass::Forbidden,
-            _ if says(Meaning::Model) => self.model(),
-            _ if says(Meaning::Server) => ErrorClass::Server,
+            _ if blames(Meaning::Model) => self.model(),
+            _ if blames(Meaning::Server) => ErrorClass::Server,
             410 => ErrorClass::UnsupportedRoute,
             _ => ErrorClass::InvalidRequest,
         }

@@ -34,7 +34,7 @@ const CODES: [(Meaning, &[&str]); 8] = [
             "string_above_max_length", "array_above_max_length", "integer_above_max_value",
             "decimal_above_max_value", "invalid_value", "invalid_type", "unknown_parameter",
             "unsupported_parameter", "unsupported_value", "missing_required_parameter",
-            "invalid_function_parameters",
+            "invalid_function_parameters", "invalid_json_schema", "invalid_schema", "invalid_json",
             // A tool's server that the request names.
             "external_connector_error",
         ],
@@ -182,17 +182,25 @@ const CODES: [(Meaning, &[&str]); 8] = [
 /// Volcengine's codes of a filter contain one of these, between what was filtered and why.
 const FILTERED: [&str; 2] = ["sensitivecontentdetected", "riskdetection"];
 
+/// Codes of OpenAI's for an image of the request contain one of these.
+const IMAGE: [&str; 7] =
+    ["invalidimage", "imagetoo", "imageparse", "imagefile", "imagemedia", "base64image", "downloadimage"];
+
 /// Whether the body has a code of this meaning.
 pub(super) fn has(body: &ErrorBody, meaning: Meaning) -> bool {
     let mut known = CODES.iter().filter(|(of, _)| *of == meaning).flat_map(|(_, codes)| codes.iter());
     let is_filtered = |own: &String| FILTERED.iter().any(|part| own.contains(part));
     known.any(|code| body.codes.iter().any(|own| is_same(own, code)))
-        || meaning == Meaning::Policy && body.codes.iter().any(is_filtered)
+        || match meaning {
+            Meaning::Policy => body.codes.iter().any(is_filtered),
+            Meaning::Parameter => contains_any(&plain(body), &IMAGE),
+            _ => false,
+        }
 }
 
 /// Statuses by parts of codes and types, which are compared without punctuation. The first match
 /// counts.
-const STATUSES: [(u16, &[&str]); 14] = [
+const STATUSES: [(u16, &[&str]); 15] = [
     (
         429,
         &[
@@ -205,13 +213,8 @@ const STATUSES: [(u16, &[&str]); 14] = [
     (402, &["billing", "payment", "credit", "insufficientbalance"]),
     (403, &["permission", "forbidden"]),
     // Of the Responses API, for the images of a request.
-    (
-        400,
-        &[
-            "invalidimage", "imagetoo", "imageparse", "imagefile", "imagemedia", "base64image",
-            "downloadimage", "usererror",
-        ],
-    ),
+    (400, &IMAGE),
+    (400, &["usererror"]),
     (404, &["notfound"]),
     (413, &["requesttoolarge"]),
     (422, &["unprocessable"]),
@@ -233,10 +236,17 @@ pub(super) fn status(body: &ErrorBody) -> Option<u16> {
     if has(body, Meaning::Policy) {
         return Some(400);
     }
-    let plain = |code: &String| code.replace(['_', '-', '.', ' '], "");
-    let codes: Vec<String> = body.codes.iter().map(plain).collect();
-    let fits = |words: &[&str]| codes.iter().any(|code| words.iter().any(|word| code.contains(word)));
-    STATUSES.iter().find(|(_, words)| fits(words)).map(|(status, _)| *status)
+    let codes = plain(body);
+    STATUSES.iter().find(|(_, words)| contains_any(&codes, words)).map(|(status, _)| *status)
+}
+
+/// The codes without punctuation.
+fn plain(body: &ErrorBody) -> Vec<String> {
+    body.codes.iter().map(|code| code.replace(['_', '-', '.', ' '], "")).collect()
+}
+
+fn contains_any(codes: &[String], words: &[&str]) -> bool {
+    codes.iter().any(|code| words.iter().any(|word| code.contains(word)))
 }
 
 /// AWS puts a namespace before a name, and a URL behind it:

@@ -10,7 +10,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use super::codes;
+use super::{codes, own_words, unquoted};
 use crate::http::json::{self, Object};
 
 /// Objects within objects, JSON in strings included. The deepest known is OpenRouter's.
@@ -210,12 +210,14 @@ fn seconds(value: &str) -> Option<Duration> {
 }
 
 /// Splits a message before another server's error, which is JSON or as Python prints it:
-/// `OpenAIException - {..}`. After other words, an object may be the client's.
+/// `OpenAIException - {..}`. After other words, and as the name of a member that is refused, an object
+/// may be the client's.
 fn embedded(text: &str, start: usize) -> (&str, Option<Cow<'_, str>>) {
     let end = text.rfind('}').map_or(start, |end| end.saturating_add(1));
     let (Some(own), Some(object)) = (text.get(..start), text.get(start..end)) else { return (text, None) };
     let lead = own.trim_end_matches("b'").trim_end();
-    if !lead.is_empty() && !lead.ends_with('-') {
+    let is_led = lead.is_empty() || lead.ends_with('-') && own_words::are_own(&lead.to_ascii_lowercase());
+    if !is_led || text.get(end..).is_some_and(unquoted::names_a_member) {
         return (text, None);
     }
     if Object::parse(object.as_bytes()).is_ok() {

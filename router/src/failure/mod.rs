@@ -20,6 +20,7 @@ mod codes;
 mod error_body;
 mod error_class;
 mod named_wait;
+mod own_words;
 mod phrases;
 mod unquoted;
 

@@ -6,9 +6,15 @@ use std::time::Duration;
 /// seconds". Gemini: "Please retry in 34.07s". GitHub: "Please wait 42 seconds". In lower case.
 const LEADS: [&str; 5] = ["try again in ", "try again after ", "retry after ", "retry in ", "please wait "];
 
-/// The wait in a message that is [unquoted](super::unquoted), in whole seconds, rounded up.
+/// The longest wait that words alone name: OpenAI's 200 requests per day are free again after 7m12s.
+/// Words about whole days are no reason to send nothing before: a request then asks again.
+const LONGEST: Duration = Duration::from_secs(600);
+
+/// The wait in a message that is [unquoted](super::unquoted), in whole seconds, rounded up, and at most
+/// ten minutes.
 pub(super) fn named_wait(message: &str) -> Option<Duration> {
-    LEADS.iter().find_map(|lead| duration(message.split_once(lead)?.1))
+    let wait = LEADS.iter().find_map(|lead| duration(message.split_once(lead)?.1))?;
+    Some(wait.min(LONGEST))
 }
 
 /// Numbers, each with its unit. None and zero name no time.
@@ -56,7 +62,8 @@ mod tests {
             ("please try again in 1m26.4s. visit", Some(87)),
             ("please try again in 6m0s.", Some(360)),
             ("please try again in 7m12s", Some(432)),
-            ("please try again in 1h2m3s", Some(3723)),
+            ("please try again in 1h2m3s", Some(600)),
+            ("please retry in 12h3m44.5s.", Some(600)),
             ("try again in 2 minutes", Some(120)),
             ("please retry after 6 seconds. please go here: https://x", Some(6)),
             ("please retry after 1 second.", Some(1)),

@@ -6,6 +6,7 @@
 //! `context`) would be in too many messages.
 
 use super::codes::Meaning;
+use super::own_words::are_own;
 
 /// Both parts have to be in the message. The second may be empty.
 type Phrase = (&'static str, &'static str);
@@ -228,11 +229,11 @@ const MODEL: &[Phrase] = &[
     ("no endpoints found for", ""),
     ("not supported by any provider", ""),
     ("provided model identifier is invalid", ""),
-    ("on-demand throughput", ""),
+    ("invocation of model id", "on-demand throughput"),
     ("model access is denied", ""),
     ("end of its life", ""),
     // Hugging Face, of an address
-    ("is no longer supported. please use http", ""),
+    ("§ is no longer supported. please use §", ""),
     // Azure
     ("api version not supported", ""),
 ];
@@ -336,6 +337,18 @@ fn phrases(meaning: Meaning) -> &'static [Phrase] {
 pub(super) fn says(messages: &[String], meaning: Meaning) -> bool {
     let says = |phrases: &[Phrase]| messages.iter().any(|message| any(message, phrases));
     says(phrases(meaning)) && !(meaning == Meaning::Context && says(NOT_CONTEXT))
+}
+
+/// Whether one of these messages begins with a phrase of this meaning, apart from words of the
+/// provider's own: behind others (`Unexpected role ..`), a phrase may be the client's.
+pub(super) fn begins(messages: &[String], meaning: Meaning) -> bool {
+    let is_led = |(lead, _): (&str, &str)| are_own(lead);
+    let begins = |message: &String| {
+        let mut phrases = phrases(meaning).iter();
+        phrases
+            .any(|(first, second)| message.split_once(first).is_some_and(is_led) && message.contains(second))
+    };
+    messages.iter().any(begins)
 }
 
 /// Whether a 404 is about the model. Anthropic writes "model: " and the name.

@@ -10,9 +10,33 @@ const MAX_BYTES: usize = 4096;
 /// Behind these, pydantic (vLLM, SGLang, FastAPI) repeats the client's input.
 const ECHOES: [&str; 5] = ["'input':", "\"input\":", "input_value=", "'ctx':", "\"ctx\":"];
 
-/// The message in lower case, with one `§` for each quote, and for each repetition of the model.
-pub(super) fn unquoted(message: &str, model: Option<&str>) -> String {
+/// What pydantic (Anthropic, vLLM, FastAPI) says of a member, behind its name. The client writes the
+/// names of unknown members. In lower case.
+const COMPLAINTS: [&str; 7] = [
+    ": extra inputs are not permitted",
+    ": extra fields not permitted",
+    ": field required",
+    ": input should be",
+    ": value error",
+    ": unexpected keyword argument",
+    ": property name",
+];
+
+/// What follows an address in a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum AfterUrl {
+    /// Words of the provider.
+    Read,
+    /// Perhaps more of an address that the client wrote, which may hold blanks.
+    Skip,
+}
+
+/// The message in lower case, with one `§` for each quote, for each repetition of the model, for an
+/// address, and for the member that it is about.
+pub(super) fn unquoted(message: &str, model: Option<&str>, after_url: AfterUrl) -> String {
     let message = before_echo(start(message)).to_ascii_lowercase();
+    let message = without_member(&message);
+    let message = without_urls(&message, after_url);
     match model.map(str::to_ascii_lowercase).filter(|model| may_be_a_phrase(model)) {
         Some(model) => without_quotes(&without_model(&message, &model)),
         None => without_quotes(&message),
@@ -31,6 +55,42 @@ fn start(message: &str) -> &str {
 fn before_echo(message: &str) -> &str {
     let end = ECHOES.iter().filter_map(|echo| message.find(echo)).min();
     end.and_then(|end| message.get(..end)).unwrap_or(message)
+}
+
+/// Whether the text before was the name of a member.
+pub(super) fn names_a_member(text: &str) -> bool {
+    last_complaint(&text.to_ascii_lowercase()).is_some()
+}
+
+fn last_complaint(message: &str) -> Option<usize> {
+    COMPLAINTS.iter().filter_map(|complaint| message.rfind(complaint)).max()
+}
+
+/// The words from the last complaint on.
+fn without_member(message: &str) -> Cow<'_, str> {
+    match last_complaint(message).and_then(|last| message.get(last..)) {
+        Some(complaint) => format!("{QUOTED}{complaint}").into(),
+        None => message.into(),
+    }
+}
+
+fn without_urls(message: &str, after: AfterUrl) -> Cow<'_, str> {
+    const MARK: &str = "://";
+    if !message.contains(MARK) {
+        return message.into();
+    }
+    let mut out = String::with_capacity(message.len());
+    let mut rest = message;
+    while let Some((lead, url)) = rest.split_once(MARK) {
+        out.push_str(lead.trim_end_matches(|c: char| c.is_ascii_alphanumeric()));
+        out.push(QUOTED);
+        rest = match after {
+            AfterUrl::Read => url.trim_start_matches(|c: char| !c.is_whitespace()),
+            AfterUrl::Skip => "",
+        };
+    }
+    out.push_str(rest);
+    out.into()
 }
 
 /// A single word is part of many phrases, so replacing it would break them.
@@ -108,7 +168,7 @@ mod tests {
             ("1 error: [{'type': 'x', 'input': 'say maximum context length'}]", "1 error: [{§: §, "),
             ("Invalid model name passed in model=gpt-9 x.", "invalid model name passed in model=§ x."),
         ] {
-            assert_eq!(unquoted(message, Some("gpt-9")), expected, "{message}");
+            assert_eq!(unquoted(message, Some("gpt-9"), AfterUrl::Read), expected, "{message}");
         }
     }
 
@@ -119,12 +179,38 @@ mod tests {
             (Some("Prompt is too long"), "the model model § is unknown"),
             (Some("model"), "the model model prompt is too long is unknown"),
         ] {
-            assert_eq!(unquoted("The model model prompt is too long is unknown", name), expected);
+            let message = "The model model prompt is too long is unknown";
+            assert_eq!(unquoted(message, name, AfterUrl::Read), expected);
+        }
+    }
+
+    #[test]
+    fn the_name_of_a_member_is_the_clients() {
+        for (message, expected) in [
+            ("rate limit: Extra inputs are not permitted", "§: extra inputs are not permitted"),
+            ("a: Field required, rate limit: Field required", "§: field required"),
+            ("x: Input should be y: Extra inputs are not permitted", "§: extra inputs are not permitted"),
+            ("messages.0.role: unknown", "messages.0.role: unknown"),
+        ] {
+            assert_eq!(unquoted(message, None, AfterUrl::Read), expected, "{message}");
+        }
+    }
+
+    #[test]
+    fn an_address_is_a_quote_and_may_be_longer_than_a_word() {
+        for (message, read, skipped) in [
+            ("At https://x/rate limit. Wait 3s", "at § limit. wait 3s", "at §"),
+            ("https://x", "§", "§"),
+            ("(s3://a b) gs://c d", "(§ b) § d", "(§"),
+            ("a ://", "a §", "a §"),
+        ] {
+            assert_eq!(unquoted(message, None, AfterUrl::Read), read, "{message}");
+            assert_eq!(unquoted(message, None, AfterUrl::Skip), skipped, "{message}");
         }
     }
 
     #[test]
     fn a_message_is_read_up_to_its_bound_and_no_character_is_cut() {
-        assert!(unquoted(&"ä".repeat(10_000), None).len() <= MAX_BYTES);
+        assert!(unquoted(&"ä".repeat(10_000), None, AfterUrl::Read).len() <= MAX_BYTES);
     }
 }

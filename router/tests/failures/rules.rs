@@ -12,6 +12,9 @@ const RETIRED: &str = r#"{"error":{"message":"The model `m` has been retired."}}
 const NO_SEARCH: &str = r#"{"error":"Live search is deprecated. Please switch to the Agent Tools API."}"#;
 const NO_RESPONSE: &str = r#"{"error":{"message":"Previous response with id 'resp_1' not found.","code":"previous_response_not_found"}}"#;
 const NO_CREDIT: &str = r#"{"type":"error","error":{"type":"invalid_request_error","message":"Your credit balance is too low to access the Anthropic API."}}"#;
+const CLIENTS_MEMBER: &str = r#"{"type":"error","error":{"type":"invalid_request_error","message":"rate limit. Please try again in 80000s: Extra inputs are not permitted"}}"#;
+const CLIENTS_URL: &str = r#"{"error":{"message":"Error while downloading https://cdn.example/docs/ratelimit.png. Upstream status code: 400.","type":"invalid_request_error","param":"url","code":"invalid_image_url"}}"#;
+const CLIENTS_ROLE: &str = r#"{"error":{"message":"Error rendering prompt with jinja template: unknown role invalid api key","type":"invalid_request_error"}}"#;
 const NO_PERMISSION: &str = r#"{"error":{"type":"permission_error","message":"Not allowed."}}"#;
 const TOO_EXPENSIVE: &str = r#"{"error":{"message":"This request requires more credits, or fewer max_tokens. You requested up to 65536 tokens, but can only afford 30104.","code":402}}"#;
 const TOO_LARGE: &str = r#"{"error":{"message":"Request too large for model `m` on tokens per minute (TPM): Limit 6000, Requested 7500","code":"rate_limit_exceeded"}}"#;
@@ -39,10 +42,13 @@ const fn rule(
     Rule { status, body, cools_in_group, cools_alone, is_retried }
 }
 
-pub const RULES: [Rule; 32] = [
+pub const RULES: [Rule; 35] = [
     rule(400, "", false, false, false),
     rule(400, NO_CREDIT, true, false, true),
     rule(400, NO_RESPONSE, false, false, true),
+    rule(400, CLIENTS_MEMBER, false, false, false),
+    rule(400, CLIENTS_URL, false, false, false),
+    rule(400, CLIENTS_ROLE, false, false, false),
     rule(401, "", true, true, true),
     rule(402, "", true, false, true),
     rule(402, TOO_EXPENSIVE, false, false, true),

@@ -116,6 +116,8 @@ const CODES: [(Meaning, &[&str]); 8] = [
             "invalidapikey",
             // LiteLLM
             "budget_exceeded",
+            // LiteLLM without a database, to a wrong key
+            "no_db_connection",
             // AWS
             "unrecognizedclientexception",
             "invalidsignatureexception",

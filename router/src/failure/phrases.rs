@@ -310,6 +310,8 @@ const REFERENCE: &[Phrase] = &[
     ("no thread found", ""),
     ("no assistant found", ""),
     ("encrypted content", "could not be"),
+    // Azure, of files of another resource
+    ("ownership verification failure", ""),
 ];
 
 /// LM Studio, with status 400.

@@ -15,6 +15,9 @@ const NO_CREDIT: &str = r#"{"type":"error","error":{"type":"invalid_request_erro
 const CLIENTS_MEMBER: &str = r#"{"type":"error","error":{"type":"invalid_request_error","message":"rate limit. Please try again in 80000s: Extra inputs are not permitted"}}"#;
 const CLIENTS_URL: &str = r#"{"error":{"message":"Error while downloading https://cdn.example/docs/ratelimit.png. Upstream status code: 400.","type":"invalid_request_error","param":"url","code":"invalid_image_url"}}"#;
 const CLIENTS_ROLE: &str = r#"{"error":{"message":"Error rendering prompt with jinja template: unknown role invalid api key","type":"invalid_request_error"}}"#;
+const LITELLMS_KEY: &str =
+    r#"{"error":{"message":"No connected db.","type":"no_db_connection","param":null,"code":"400"}}"#;
+const OTHERS_FILE: &str = r#"{"error":{"message":"Files [assistant-1] were not found due to ownership verification failure.","type":"invalid_request_error","param":null,"code":null}}"#;
 const NO_PERMISSION: &str = r#"{"error":{"type":"permission_error","message":"Not allowed."}}"#;
 const TOO_EXPENSIVE: &str = r#"{"error":{"message":"This request requires more credits, or fewer max_tokens. You requested up to 65536 tokens, but can only afford 30104.","code":402}}"#;
 const TOO_LARGE: &str = r#"{"error":{"message":"Request too large for model `m` on tokens per minute (TPM): Limit 6000, Requested 7500","code":"rate_limit_exceeded"}}"#;
@@ -42,13 +45,15 @@ const fn rule(
     Rule { status, body, cools_in_group, cools_alone, is_retried }
 }
 
-pub const RULES: [Rule; 35] = [
+pub const RULES: [Rule; 37] = [
     rule(400, "", false, false, false),
     rule(400, NO_CREDIT, true, false, true),
     rule(400, NO_RESPONSE, false, false, true),
     rule(400, CLIENTS_MEMBER, false, false, false),
     rule(400, CLIENTS_URL, false, false, false),
     rule(400, CLIENTS_ROLE, false, false, false),
+    rule(400, LITELLMS_KEY, true, false, true),
+    rule(400, OTHERS_FILE, false, false, true),
     rule(401, "", true, true, true),
     rule(402, "", true, false, true),
     rule(402, TOO_EXPENSIVE, false, false, true),

@@ -62,6 +62,9 @@ fn false_successes() -> Vec<(&'static str, Answer, u16)> {
             Answer::pieces(["{\"code\":500,\"msg\":\"404 NOT_FOUND\",\"success\":false}"]),
             500,
         ),
+        ("no choices", Answer::bytes("{\"id\":\"c\",\"choices\":null,\"usage\":{}}"), 502),
+        ("an empty object", Answer::bytes("{}"), 502),
+        ("an unknown path", Answer::pieces(["{\"detail\":", "\"Not Found\"}"]), 502),
         ("null", Answer::bytes("null"), 502),
         ("nothing", Answer::bytes(""), 502),
         ("nothing, in chunks", Answer::pieces(Vec::<&str>::new()), 502),
@@ -260,7 +263,7 @@ async fn ordinary_answers_and_odd_ones_pass_as_they_are() {
             Answer::bytes("{\"choices\":[{}]}"),
             b"{\"choices\":[{}]}".as_slice(),
         ),
-        ("an unknown object", Answer::bytes("{\"a\":1}"), b"{\"a\":1}"),
+        ("no choice", Answer::bytes("{\"a\":1,\"choices\":[]}"), b"{\"a\":1,\"choices\":[]}"),
         ("a list", Answer::bytes("[{\"a\":1}]"), b"[{\"a\":1}]"),
         (
             "an error that says that there is none",

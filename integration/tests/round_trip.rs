@@ -91,20 +91,20 @@ async fn a_plain_answer_may_come_in_chunks() {
     let world = World::group(&["paris"], "").await;
     world
         .provider
-        .always("paris", Answer::pieces(["{\"a\":", " 1}"]).header("content-type", "application/json"));
+        .always("paris", Answer::pieces(["[\"a\",", " 1]"]).header("content-type", "application/json"));
     let reply = world.chat("gpt").await;
-    assert_eq!((reply.status, reply.text().as_str()), (200, "{\"a\": 1}"));
+    assert_eq!((reply.status, reply.text().as_str()), (200, "[\"a\", 1]"));
 }
 
 #[tokio::test]
 async fn odd_but_valid_answers_are_passed_on() {
     let world = World::group(&["paris"], "num_retries: 0").await;
     let answers: [(&[u8], u16); 4] = [
-        (b"HTTP/1.1 200 OK\r\nx-odd: \xff\xfe\r\ncontent-length: 2\r\n\r\n{}", 200),
-        (b"HTTP/1.1 200\r\ncontent-length: 2\r\n\r\n{}", 200),
-        (b"HTTP/1.1 429 Slow\r\nretry-after: \xff\r\ncontent-type: \xfe\r\ncontent-length: 2\r\n\r\n{}", 429),
+        (b"HTTP/1.1 200 OK\r\nx-odd: \xff\xfe\r\ncontent-length: 2\r\n\r\n[]", 200),
+        (b"HTTP/1.1 200\r\ncontent-length: 2\r\n\r\n[]", 200),
+        (b"HTTP/1.1 429 Slow\r\nretry-after: \xff\r\ncontent-type: \xfe\r\ncontent-length: 2\r\n\r\n[]", 429),
         (
-            b"HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}",
+            b"HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n[]",
             200,
         ),
     ];
@@ -112,7 +112,7 @@ async fn odd_but_valid_answers_are_passed_on() {
         world.provider.script("paris", [Answer::raw(answer)]);
         let reply = world.chat("gpt").await;
         let shown = String::from_utf8_lossy(answer);
-        assert_eq!((reply.status, reply.text().as_str()), (status, "{}"), "{shown}");
+        assert_eq!((reply.status, reply.text().as_str()), (status, "[]"), "{shown}");
     }
 }
 

@@ -60,6 +60,11 @@ fn unwrapped(data: &str) -> Cow<'_, str> {
     error.map_or(Cow::Borrowed(data), Cow::Owned)
 }
 
+/// Whether an error would have words of the provider.
+pub(super) fn names_a_message(data: &[u8]) -> bool {
+    !ErrorBody::read(data).messages.is_empty()
+}
+
 /// Whether it has the shape of both APIs already: `{"error": {"message": ..}}`.
 fn has_message(data: &str) -> bool {
     let message = || {

@@ -4,7 +4,7 @@
 //!
 //! | routes | expected body | not an answer |
 //! |---|---|---|
-//! | all but the following | JSON or events | an empty body; `null`; a page; text; JSON that is cut off; JSON or a first event that is an error; a stream without an event |
+//! | all but the following | JSON or events | an empty body; `null`; a page; text; JSON that is cut off; JSON or a first event that is an error; an object without `choices`, `data`, `content` or `output`, whichever the route's answers have; a stream without an event |
 //! | `/audio/transcriptions`, `/audio/translations` | text or JSON | a page; JSON that is an error; an empty body under a JSON content-type |
 //! | `/audio/speech` | audio | an empty body; a page; JSON that is an error |
 //! | `/responses/{id}` and below | anything, also a response that has failed | a page |
@@ -22,6 +22,7 @@ mod bare_error;
 mod error;
 mod events;
 mod late_check;
+mod missing_answer;
 mod stream_error;
 mod top_level;
 
@@ -197,12 +198,24 @@ impl HeldResponse<'_> {
             {
                 self.not_an_answer(TRUNCATED)
             }
+            ObjectScan::Neither if is_model_output => self.check_members(text),
             ObjectScan::Content | ObjectScan::Neither => PASSES,
             ObjectScan::Error => self.await_error(|| FalseSuccess::from_json(self.wire(), text)),
             ObjectScan::NotJson | ObjectScan::Unfinished if !is_model_output => PASSES,
             ObjectScan::NotJson => self.not_an_answer("a body that is not JSON"),
             ObjectScan::Unfinished if self.complete => self.not_an_answer(TRUNCATED),
             ObjectScan::Unfinished => self.wait(BodyFormat::Other, MAX_HELD_BYTES),
+        }
+    }
+
+    /// A complete object that shows neither output nor an error.
+    fn check_members(&self, text: &[u8]) -> CheckResult {
+        let Some(name) = missing_answer::missing_answer(self.route, text) else { return PASSES };
+        match self.not_an_answer(name) {
+            CheckResult::Failed(_) if error::names_a_message(text) => {
+                CheckResult::Failed(FalseSuccess::from_json(self.wire(), text))
+            }
+            checked => checked,
         }
     }
 

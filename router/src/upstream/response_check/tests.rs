@@ -205,7 +205,7 @@ fn an_answer_is_one_as_soon_as_it_shows() {
     // `error` as a word, and as a member of something else.
     for text in [
         r#"{"choices":[{"message":{"content":"{\"error\":{}}","error":{"code":1}}}]}"#,
-        r#"{"a":{"error":{"code":500}},"b":"\"error\":{","error":null,"errors":[],"object":"errors"}"#,
+        r#"{"choices":[],"a":{"error":{"code":500}},"b":"\"error\":{","error":null,"errors":[],"object":"errors"}"#,
         "data: {\"delta\":{\"content\":\"\\\"error\\\":{\"},\"error\":null}\n\n",
         // Errors that say that there is none.
         r#"{"error":{"code":0,"message":""},"choices":[{}]}"#,

@@ -58,8 +58,13 @@ impl ResponseScan {
     }
 
     /// Checks whether it is an answer, while its headers can still be changed. `bytes` is all of its
-    /// body so far.
-    pub(crate) fn check(&mut self, bytes: &[u8], complete: bool) -> CheckResult {
+    /// body so far. `refusal_falls_back` is as in [`HeldResponse`].
+    pub(crate) fn check(
+        &mut self,
+        bytes: &[u8],
+        complete: bool,
+        refusal_falls_back: &dyn Fn() -> bool,
+    ) -> CheckResult {
         let (since, pieces) = self.held.unwrap_or_default();
         let held_for = match pieces {
             _ if self.hold_is_over => Duration::MAX,
@@ -69,8 +74,16 @@ impl ResponseScan {
         let pieces = pieces.saturating_add(1);
         let header = |name: &str| hostcalls::header(MapType::HttpResponseHeaders, name);
         let Self { route, status, .. } = *self;
-        let checked =
-            check(&HeldResponse { route, status, bytes, complete, pieces, held_for, header: &header });
+        let checked = check(&HeldResponse {
+            route,
+            status,
+            bytes,
+            complete,
+            pieces,
+            held_for,
+            header: &header,
+            refusal_falls_back,
+        });
         match checked {
             CheckResult::Genuine(form) => self.begin(form),
             CheckResult::Undecided if pieces == 1 => self.held = Some((hostcalls::now(), pieces)),
@@ -131,7 +144,17 @@ impl ResponseScan {
         let header = |name: &str| hostcalls::header(MapType::HttpResponseHeaders, name);
         let (pieces, held_for) = (1, Duration::ZERO);
         let Self { route, status, .. } = *self;
-        let next = HeldResponse { route, status, bytes, complete, pieces, held_for, header: &header };
+        let refusal_falls_back = &|| false;
+        let next = HeldResponse {
+            route,
+            status,
+            bytes,
+            complete,
+            pieces,
+            held_for,
+            header: &header,
+            refusal_falls_back,
+        };
         let (form, found) = match self.late.feed(&next) {
             CheckResult::Undecided => (BodyFormat::Unknown, None),
             CheckResult::Genuine(form) => (form, None),

@@ -125,3 +125,27 @@ async fn what_the_balancer_refuses_has_anthropics_shape() {
     let streamed = world.with_header("authorization", &format!("Bearer {key}")).post(MESSAGES, &ask()).await;
     assert_eq!(streamed.status, 200, "{}", streamed.text());
 }
+
+#[tokio::test]
+async fn a_prompt_that_safeguards_refuse_is_answered_by_a_fallback() {
+    let details = json!({"type": "refusal", "category": "cyber", "explanation": "No."});
+    let end = json!({"type": "message_delta", "delta": {"stop_reason": "refusal", "stop_details": details}});
+    let start = json!({"type": "message_start", "message": {"id": "msg_1", "content": []}});
+    let refusal = Answer::pieces([
+        format!("event: message_start\ndata: {start}\n\n"),
+        format!("event: message_delta\ndata: {end}\n\n"),
+        "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n".to_owned(),
+    ])
+    .every(Duration::from_millis(20));
+    let items = ["claude", "mild"].map(|name| item(name, name, ANTHROPIC)).concat();
+    let fallbacks = "router_settings: {content_policy_fallbacks: [{claude: [mild]}]}\n";
+    for (settings, answers_in_its_place) in [(fallbacks, true), ("", false)] {
+        let world = World::new(&format!("model_list:\n{items}{settings}")).await;
+        world.provider.always("claude", refusal.clone());
+        let mut events = world.stream(MESSAGES, &ask()).await;
+        assert_eq!(events.status, 200);
+        let text = events.rest().await;
+        assert_eq!(text.contains("from mild"), answers_in_its_place, "{text}");
+        assert_eq!(text.contains("refusal"), !answers_in_its_place, "{text}");
+    }
+}

@@ -84,7 +84,7 @@ impl Stream {
     }
 
     /// Whether there is room for what is kept of a request until its next attempt.
-    fn may_be_sent_again(&self) -> bool {
+    pub(super) fn may_be_sent_again(&self) -> bool {
         retry_store::has_room() && (!self.is_on_edge() || again::may_keep())
     }
 

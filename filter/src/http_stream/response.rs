@@ -85,8 +85,10 @@ impl Stream {
     pub(super) fn check(&mut self) -> Action {
         let chunk = self.take_chunk();
         let complete = self.complete;
-        let Some(scan) = &mut self.scan else { return self.step(Event::StateMissing) };
-        let answer = match scan.check(&chunk, complete) {
+        let Some(mut scan) = self.scan.take() else { return self.step(Event::StateMissing) };
+        let checked = scan.check(&chunk, complete, &|| self.refusal_falls_back());
+        self.scan = Some(scan);
+        let answer = match checked {
             response_check::CheckResult::Undecided => Checked::Undecided,
             response_check::CheckResult::Genuine(_) => {
                 self.original = None;
@@ -99,6 +101,12 @@ impl Stream {
         };
         self.chunk = Some(chunk);
         self.step(Event::Checked { answer, complete })
+    }
+
+    fn refusal_falls_back(&self) -> bool {
+        let router = &self.filter.decider.router;
+        self.may_be_sent_again()
+            && self.attempt.as_ref().is_some_and(|attempt| router.refusal_falls_back(attempt))
     }
 
     pub(super) fn end_hold(&mut self) {

@@ -7,6 +7,7 @@ use super::resend::resend;
 use super::retry_options::RetryOptions;
 use super::{ErrorResponse, Router, Verdict, betas};
 use crate::attempt::{Attempt, RetryState};
+use crate::failure::ErrorClass;
 use crate::failure::retry::Allowance;
 use crate::outcome::Failure;
 use crate::state::store::Moment;
@@ -27,6 +28,17 @@ pub(super) fn on_attempt_failed(
         Some(wait) => Verdict::Retry(Box::new(failed.retry_state), wait),
         None => failed.final_answer(moment),
     }
+}
+
+/// See [`Router::refusal_falls_back`].
+pub(super) fn refusal_falls_back(router: &Router, attempt: &Attempt) -> bool {
+    let retry_state = &attempt.retry_state;
+    if router.single_hop || is_last_attempt(router, retry_state) {
+        return false;
+    }
+    let failed = router.failed_group(&attempt.model, router.deployment(attempt.deployment));
+    let mut chain = retry_state.fallback_chain.clone();
+    chain.next(&router.config.router, &attempt.routing, &failed, ErrorClass::ContentPolicy).is_some()
 }
 
 /// See [`Router::on_reset`].
@@ -65,6 +77,11 @@ fn of_no_deployment(failure: Failure) -> AccessLogEntry {
     AccessLogEntry::new(RetryState::default(), failure.outcome(), failure.status())
 }
 
+/// Whether the edge makes no further attempt, except one for an answer that could not be delivered.
+pub(super) fn is_last_attempt(router: &Router, retry_state: &RetryState) -> bool {
+    retry_state.edge_attempts >= router.ceiling
+}
+
 /// Keeps the failure, and returns the retries that the request has after it.
 fn record(failed: &mut FailedAttempt<'_>, moment: &Moment<'_>) -> Allowance {
     failed.record(moment);
@@ -83,7 +100,7 @@ fn next_attempt(failed: &mut FailedAttempt<'_>, moment: &mut Moment<'_>) -> Opti
     }
     let refuses_betas = betas::learn(failed, moment.now);
     let allowance = record(failed, moment);
-    if failed.router.single_hop || failed.router.is_last_attempt(&failed.retry_state) {
+    if failed.router.single_hop || is_last_attempt(failed.router, &failed.retry_state) {
         return None;
     }
     let options = RetryOptions::new(failed, moment);

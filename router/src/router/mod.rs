@@ -231,6 +231,11 @@ impl Router {
         redirect::display_location(location, &self.deployment(attempt.deployment)?.endpoint)
     }
 
+    /// Whether a fallback is left for a prompt that this attempt's provider has refused under status 200.
+    pub fn refusal_falls_back(&self, attempt: &Attempt) -> bool {
+        attempt_failed::refusal_falls_back(self, attempt)
+    }
+
     /// An attempt has failed before any of its response reached the client. `response` is called at
     /// most once, if the provider has sent one.
     pub fn on_attempt_failed(
@@ -322,12 +327,6 @@ impl Router {
     ) -> Allowance {
         let allowance = retry::allowance(&self.config.router, model, deployment, client, error);
         Allowance { retries: allowance.retries.min(self.ceiling.saturating_sub(1)), ..allowance }
-    }
-
-    /// Whether the edge makes no further attempt, except one for an answer that could not be
-    /// delivered.
-    fn is_last_attempt(&self, retry_state: &RetryState) -> bool {
-        retry_state.edge_attempts >= self.ceiling
     }
 
     fn index_of(&self, id: &Arc<str>) -> Option<usize> {

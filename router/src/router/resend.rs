@@ -12,6 +12,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::attempt_failed::is_last_attempt;
 use super::failed_attempt::FailedAttempt;
 use crate::attempt::{AttemptResult, Resend};
 use crate::failure::ErrorClass;
@@ -35,7 +36,7 @@ pub(super) fn resend(failed: &mut FailedAttempt<'_>, moment: &Moment<'_>) -> boo
         router.refusals.borrow_mut().add(attempt.deployment, Refused::StreamOptions, moment.now);
     }
     let may_resend =
-        !router.single_hop && retry_state.resends < MAX_RESENDS && !router.is_last_attempt(retry_state);
+        !router.single_hop && retry_state.resends < MAX_RESENDS && !is_last_attempt(router, retry_state);
     if !may_resend || !(is_bare || was_closed) {
         return false;
     }

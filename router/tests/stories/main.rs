@@ -27,6 +27,7 @@ mod messages;
 mod model_lists;
 mod model_names;
 mod pre_call_checks;
+mod refusals;
 mod resends;
 mod response_items;
 mod responses;

@@ -17,6 +17,9 @@ const KEEP_ALIVE: [&[u8]; 4] = [b"ping", b"keepalive", b"keep-alive", b"heartbea
 /// Event names of errors.
 const ERROR: [&[u8]; 3] = [b"error", b"response.failed", b"response.error"];
 
+/// Anthropic's last event but one, which may be a refusal.
+const MESSAGE_DELTA: &[u8] = b"message_delta";
+
 /// Event names before any output: of Anthropic's Messages, and of responses. `response.queued` is none:
 /// who sent a response to the background needs its id, and may wait for the output elsewhere.
 const PREAMBLE: [&[u8]; 3] = [b"message_start", b"response.created", b"response.in_progress"];
@@ -76,7 +79,7 @@ pub(super) fn check(text: &[u8], response: &HeldResponse<'_>) -> CheckResult {
     }
     // Model output shows before an event is complete.
     let is_content = event.data(line).is_some_and(|data| top_level::scan(&data) == ObjectScan::Content);
-    if is_content && !ERROR.contains(&event.name) {
+    if is_content && !ERROR.contains(&event.name) && event.name != MESSAGE_DELTA {
         return GENUINE;
     }
     let is_preamble = has_preamble || PREAMBLE.contains(&event.name);
@@ -135,11 +138,12 @@ impl<'a> SseEvent<'a> {
                 ObjectScan::Neither => names_a_status(data),
                 _ => false,
             };
-        Some(if is_failed {
-            CheckResult::Failed(FalseSuccess::from_json(response.wire(), data))
+        let found = if is_failed {
+            Some(FalseSuccess::from_json(response.wire(), data))
         } else {
-            GENUINE
-        })
+            response.refusal(data)
+        };
+        Some(found.map_or(GENUINE, CheckResult::Failed))
     }
 }
 
@@ -214,6 +218,7 @@ mod tests {
                 pieces: 1,
                 held_for: Duration::ZERO,
                 header: &|_| None,
+                refusal_falls_back: &|| false,
             })
         };
         let status = |checked| match checked {

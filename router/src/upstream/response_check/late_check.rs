@@ -47,6 +47,7 @@ mod tests {
             pieces: 1,
             held_for: Duration::ZERO,
             header: &|_| None,
+            refusal_falls_back: &|| false,
         }
     }
 

@@ -9,6 +9,8 @@
 //! | `/audio/speech` | audio | an empty body; a page; JSON that is an error |
 //! | `/responses/{id}` and below | anything, also a response that has failed | a page |
 //!
+//! A refusal of Anthropic's safeguards is none either, if a fallback may answer.
+//!
 //! Where text or audio is expected, only a body with an event-stream content-type is read as
 //! events. Bodies whose content-type announces pictures, sound or bytes pass on every route.
 //!
@@ -23,6 +25,7 @@ mod error;
 mod events;
 mod late_check;
 mod missing_answer;
+mod refusal;
 mod stream_error;
 mod top_level;
 
@@ -56,6 +59,9 @@ pub struct HeldResponse<'a> {
     pub held_for: Duration,
     /// Looks a response header up; called only where the bytes alone do not decide.
     pub header: &'a dyn Fn(&str) -> Option<String>,
+    /// Whether a fallback may answer a prompt that is refused; called only for a refusal, which passes
+    /// otherwise.
+    pub refusal_falls_back: &'a dyn Fn() -> bool,
 }
 
 /// What a held response is.
@@ -210,6 +216,9 @@ impl HeldResponse<'_> {
 
     /// A complete object that shows neither output nor an error.
     fn check_members(&self, text: &[u8]) -> CheckResult {
+        if let Some(found) = self.refusal(text) {
+            return CheckResult::Failed(found);
+        }
         let Some(name) = missing_answer::missing_answer(self.route, text) else { return PASSES };
         match self.not_an_answer(name) {
             CheckResult::Failed(_) if error::names_a_message(text) => {
@@ -217,6 +226,11 @@ impl HeldResponse<'_> {
             }
             checked => checked,
         }
+    }
+
+    /// The error that a refusal becomes, where a fallback may answer.
+    fn refusal(&self, data: &[u8]) -> Option<FalseSuccess> {
+        refusal::refusal(self.route, data).filter(|_| (self.refusal_falls_back)())
     }
 
     /// Google sends an error as a list of one.

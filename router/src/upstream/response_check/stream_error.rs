@@ -40,6 +40,7 @@ pub fn error_event(route: &str, piece: &[u8]) -> Option<FalseSuccess> {
         pieces: 1,
         held_for: Duration::ZERO,
         header: &|_| None,
+        refusal_falls_back: &|| false,
     };
     match events::check(piece.get(start..)?, &response) {
         CheckResult::Failed(found) => Some(found),
@@ -131,6 +132,7 @@ mod tests {
                 pieces: 1,
                 held_for: Duration::ZERO,
                 header: &|_| None,
+                refusal_falls_back: &|| false,
             };
             let CheckResult::Failed(expected) = super::super::check(&response) else { panic!("{event}") };
             for piece in [event, &[OUTPUT, event].concat(), &[OUTPUT, event, OUTPUT, DONE].concat()] {

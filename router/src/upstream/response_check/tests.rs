@@ -15,6 +15,7 @@ pub(super) fn checked(path: &str, headers: &[(&str, &str)], bytes: &[u8], comple
         pieces: 1,
         held_for: Duration::ZERO,
         header: &header,
+        refusal_falls_back: &|| false,
     })
 }
 
@@ -241,6 +242,7 @@ fn comments_and_silence_are_held_for_a_limited_time() {
             pieces,
             held_for: Duration::from_secs(seconds),
             header: &|_| None,
+            refusal_falls_back: &|| false,
         };
         let response = HeldResponse {
             held_for: response.held_for + Duration::from_millis(u64::from(seconds > 5)),

@@ -10,6 +10,8 @@ use llm_balancer_router::{
     response_check,
 };
 
+use llm_balancer_router::response_check::{CheckResult, FalseSuccess, HeldResponse};
+
 use super::{Answer, ClientResponse, Sent, World};
 
 enum Next {
@@ -116,6 +118,22 @@ impl World {
                 self.router.remember(attempt.deployment, &found, &moment);
                 (0, usage(5, 7), StreamEnd::Complete)
             }
+            Answer::Checked(body) => match self.check(&attempt, body) {
+                Some(found) => {
+                    let failure = provider(found.status, None);
+                    let error = ErrorResponse {
+                        body: found.body.into_bytes(),
+                        original: found.original.map(String::into_bytes),
+                        received_status: Some(200),
+                        ..ErrorResponse::default()
+                    };
+                    return self.failed_with(attempt, failure, &error, response);
+                }
+                None => {
+                    body.clone_into(&mut response.body);
+                    (0, usage(5, 7), StreamEnd::Complete)
+                }
+            },
             Answer::Used(prompt, completion) => (0, usage(prompt, completion), StreamEnd::Complete),
             Answer::After(milliseconds) => (milliseconds, usage(0, 1), StreamEnd::Complete),
             Answer::BeginsAfter(milliseconds) => (milliseconds, None, StreamEnd::Complete),
@@ -178,6 +196,24 @@ impl World {
         (usage.usage(), usage.events(), if is_missing { FinalEvent::Missing } else { found })
     }
 
+    /// The error that a body under status 200 is.
+    fn check(&self, attempt: &Attempt, body: &str) -> Option<FalseSuccess> {
+        let checked = response_check::check(&HeldResponse {
+            route: attempt.route,
+            status: 200,
+            bytes: body.as_bytes(),
+            complete: true,
+            pieces: 1,
+            held_for: Duration::ZERO,
+            header: &|_| None,
+            refusal_falls_back: &|| self.router.refusal_falls_back(attempt),
+        });
+        match checked {
+            CheckResult::Failed(found) => Some(found),
+            CheckResult::Genuine(_) | CheckResult::Undecided => None,
+        }
+    }
+
     fn find_error(&self, attempt: &mut Attempt, event: &str) {
         let found = response_check::error_event(attempt.route, format!("{event}\n\n").as_bytes());
         self.router.on_response_error(attempt, found.expect("an error"));
@@ -191,10 +227,19 @@ impl World {
         response: &mut ClientResponse,
     ) -> Next {
         let headers = vec![("x-request-id", format!("of-{}", self.id(&attempt)))];
+        let error = ErrorResponse { headers, body: body.into(), ..ErrorResponse::default() };
+        self.failed_with(attempt, failure, &error, response)
+    }
+
+    fn failed_with(
+        &mut self,
+        attempt: Attempt,
+        failure: Failure,
+        error: &ErrorResponse,
+        response: &mut ClientResponse,
+    ) -> Next {
         let mut moment = Moment { now: self.now, random: &mut self.random, store: &*self.store };
-        let error =
-            || ErrorResponse { headers: headers.clone(), body: body.into(), ..ErrorResponse::default() };
-        match self.router.on_attempt_failed(attempt, failure, &error, &mut moment) {
+        match self.router.on_attempt_failed(attempt, failure, &|| error.clone(), &mut moment) {
             Verdict::Retry(retry_state, wait) => {
                 self.now += wait;
                 response.waits.push(wait.as_secs_f64());
@@ -204,7 +249,7 @@ impl World {
                 response.headers =
                     headers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
                 response.status = if let Failure::Provider { status, .. } = failure { status } else { 0 };
-                response.body = body.to_owned();
+                response.body = String::from_utf8_lossy(&error.body).into_owned();
                 Next::End(entry)
             }
             Verdict::Reply(reply, entry) => {

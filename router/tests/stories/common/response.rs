@@ -8,6 +8,8 @@ pub enum Answer {
     Ok,
     /// A response with this body.
     Body(&'static str),
+    /// A body under status 200, which is checked as the filter does.
+    Checked(&'static str),
     /// A response that took this many prompt and completion tokens.
     Used(u64, u64),
     /// A response after this many milliseconds, with one completion token.

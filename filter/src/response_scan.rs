@@ -126,7 +126,7 @@ impl ResponseScan {
         error_event(self.route, chunk)
     }
 
-    /// Goes on checking behind blanks that have passed.
+    /// Goes on checking behind what has passed before any output.
     fn check_late(&mut self, bytes: &[u8], complete: bool) -> Option<FalseSuccess> {
         let header = |name: &str| hostcalls::header(MapType::HttpResponseHeaders, name);
         let (pieces, held_for) = (1, Duration::ZERO);

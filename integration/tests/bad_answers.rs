@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 const ERROR: &str = r#"{"error":{"message":"too many","type":"rate_limit_error","code":429}}"#;
 const EVENTS: &str = "text/event-stream";
+const ROLE: &str = "data: {\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\"}}]}\n\n";
 
 /// The line of the only request.
 async fn only_line(world: &World) -> Value {
@@ -75,6 +76,9 @@ fn false_successes() -> Vec<(&'static str, Answer, u16)> {
         ("text", Answer::bytes("no healthy upstream").header("content-type", "text/plain"), 502),
         ("a stream without events", event("data: [DONE]\n\n"), 502),
         ("a stream of comments", event(": hi\n\n: hi\n\n"), 502),
+        ("a stream of a role", event(ROLE), 502),
+        ("a stream of a role, in pieces", Answer::pieces([ROLE, DONE]).every(Duration::from_millis(30)), 502),
+        ("words as an event", event("data: error: backend gone\n\n"), 502),
         ("no content", Answer::raw("HTTP/1.1 204 No Content\r\nretry-after: 3\r\n\r\n"), 502),
         ("reset content", Answer::status(205).body(""), 502),
         ("JSON that breaks off", Answer::bytes("{\"id\":\"c\",\"obj"), 502),
@@ -233,6 +237,16 @@ async fn a_preamble_is_held_for_seconds_and_no_longer_also_if_nothing_follows() 
     let line = only_line(&world).await;
     assert_eq!(line["outcome"], "success");
     assert!(line["first_byte_ms"].as_u64().unwrap() >= 15_900, "the role is no output: {line}");
+}
+
+#[tokio::test]
+async fn a_preamble_that_had_to_pass_is_no_success_if_nothing_follows() {
+    let config = format!("model_list:\n{}router_settings: {{num_retries: 0}}\n", item("gpt", "paris", ""));
+    let world = World::launched(&config, |launch| launch.arg("--runtime=module")).await;
+    world.provider.script("paris", [Answer::pieces([ROLE, DONE]).every(Duration::from_secs(8))]);
+    assert_eq!(world.stream_chat("gpt").await.rest().await, [ROLE, DONE].concat());
+    let line = only_line(&world).await;
+    assert_eq!(line["outcome"], "stream_interrupted", "{line}");
 }
 
 #[tokio::test]

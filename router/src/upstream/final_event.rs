@@ -82,7 +82,9 @@ impl FinalEventScan {
                 has(b"\"choices\"") && !self.has_text("\"finish_reason\"") && usage.usage().is_none()
             }
             // Its first event has a usage.
-            "/messages" => has(b"content_block_") && !self.has_text("\"stop_reason\""),
+            "/messages" => {
+                (has(b"content_block_") || has(b"message_start")) && !self.has_text("\"stop_reason\"")
+            }
             "/responses" => has(b"\"response.") && usage.usage().is_none(),
             _ => false,
         };
@@ -236,6 +238,7 @@ mod tests {
             ),
             ("/completions", "data: {\"choices\":[{\"text\":\"hi\"}],\"usage\":null}\n\n".to_owned()),
             ("/messages", BLOCK.to_owned()),
+            ("/messages", BLOCK.split_inclusive("\n\n").next().unwrap().to_owned()),
             ("/responses", TEXT_DELTA.repeat(20)),
         ] {
             for size in [1, 100, stream.len()] {

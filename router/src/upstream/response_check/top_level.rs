@@ -25,6 +25,8 @@ const CONTENT: [&[u8]; 9] =
 /// Objects in an answer that may hold an error, and the member that says so: Groq's chunks,
 /// MiniMax's answers.
 const ENVELOPES: [(&[u8], &[u8]); 2] = [(b"x_groq", b"error"), (b"base_resp", b"status_code")];
+/// Members of a message that are none of its output. MiniMax sends a name.
+pub(super) const LABELS: [&[u8]; 2] = [b"role", b"name"];
 /// Levels of objects within an error that are read.
 const MAX_DEPTH: u32 = 4;
 
@@ -118,7 +120,7 @@ fn first_has_failed(choices: &[u8]) -> Option<bool> {
             b"finish_reason" => ends_in_error = names_an_error(value)?,
             b"text" => has_output |= is_filled(value)?,
             b"message" | b"delta" => {
-                has_output |= any_member(value, &mut |key, value| Some(key != b"role" && is_filled(value)?))?;
+                has_output |= any_member(value, &mut |key, value| Some(!LABELS.contains(&key) && is_filled(value)?))?;
             }
             _ => {}
         }

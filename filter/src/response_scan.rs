@@ -118,12 +118,14 @@ impl ResponseScan {
             return Some(found);
         }
         if self.form != BodyFormat::EventStream {
-            return None;
+            return self.final_event.failure(chunk);
         }
-        if self.final_event.feed(chunk, &self.usage) {
+        let is_final = self.final_event.feed(chunk, &self.usage);
+        if is_final {
             self.ended_at = Some(hostcalls::now());
         }
-        error_event(self.route, chunk)
+        let failure = || if is_final || complete { self.final_event.failure(chunk) } else { None };
+        error_event(self.route, chunk).or_else(failure)
     }
 
     /// Goes on checking behind what has passed before any output.

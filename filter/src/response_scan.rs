@@ -131,15 +131,17 @@ impl ResponseScan {
             return Some(found);
         }
         if self.form != BodyFormat::EventStream {
-            return None;
+            return self.final_event.failure(chunk);
         }
-        if self.final_event.feed(chunk, &self.usage) {
+        let is_final = self.final_event.feed(chunk, &self.usage);
+        if is_final {
             self.ended_at = Some(hostcalls::now());
         }
-        error_event(self.route, chunk)
+        let failure = || if is_final || complete { self.final_event.failure(chunk) } else { None };
+        error_event(self.route, chunk).or_else(failure)
     }
 
-    /// Goes on checking behind blanks that have passed.
+    /// Goes on checking behind what has passed before any output.
     fn check_late(&mut self, bytes: &[u8], complete: bool) -> Option<FalseSuccess> {
         let header = |name: &str| hostcalls::header(MapType::HttpResponseHeaders, name);
         let (pieces, held_for) = (1, Duration::ZERO);

@@ -8,6 +8,8 @@ use serde_json::{Value, json};
 
 const ERROR: &str = r#"{"error":{"message":"too many","type":"rate_limit_error","code":429}}"#;
 const EVENTS: &str = "text/event-stream";
+const ROLE: &str = "data: {\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\"}}]}\n\n";
+const ABORT: &str = "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"abort\"}]}\n\n";
 
 /// The line of the only request.
 async fn only_line(world: &World) -> Value {
@@ -78,6 +80,15 @@ fn false_successes() -> Vec<(&'static str, Answer, u16)> {
         ("text", Answer::bytes("no healthy upstream").header("content-type", "text/plain"), 502),
         ("a stream without events", event("data: [DONE]\n\n"), 502),
         ("a stream of comments", event(": hi\n\n: hi\n\n"), 502),
+        ("a stream of a role", event(ROLE), 502),
+        ("a stream of a role, in pieces", Answer::pieces([ROLE, DONE]).every(Duration::from_millis(30)), 502),
+        ("a role, and that the provider gave up", Answer::pieces([ROLE, ABORT, DONE]), 502),
+        (
+            "an empty answer that the provider gave up",
+            event("{\"choices\":[{\"message\":{\"content\":\"\"},\"finish_reason\":\"network_error\"}]}"),
+            502,
+        ),
+        ("words as an event", event("data: error: backend gone\n\n"), 502),
         ("no content", Answer::raw("HTTP/1.1 204 No Content\r\nretry-after: 3\r\n\r\n"), 502),
         ("reset content", Answer::status(205).body(""), 502),
         ("JSON that breaks off", Answer::bytes("{\"id\":\"c\",\"obj"), 502),
@@ -159,22 +170,27 @@ async fn a_deployment_that_answers_nothing_at_once_does_not_look_fast() {
 }
 
 #[tokio::test]
-async fn an_error_in_the_middle_of_a_stream_reaches_the_client_and_is_no_success() {
-    let mut world = World::group(&["paris"], "").await;
+async fn an_error_in_the_middle_of_an_answer_reaches_the_client_and_is_no_success() {
+    let mut world = World::group(&["paris"], "disable_cooldowns: true").await;
     let content = "data: {\"choices\":[{\"delta\":{\"content\":\"hi\"}}]}\n\n";
     let error = format!("data: {ERROR}\n\n");
-    world.provider.script(
-        "paris",
-        [Answer::pieces([content, &error, "data: [DONE]\n\n"]).every(Duration::from_millis(30))],
-    );
-    let mut events = world.stream_chat("gpt").await;
-    assert_eq!(events.status, 200);
-    let text = events.rest().await;
-    assert!(text.contains("\"hi\"") && text.contains("too many") && text.ends_with(DONE), "{text}");
-    let line = only_line(&world).await;
-    assert_eq!(line["outcome"], "stream_interrupted", "{line}");
-    assert_eq!(line["attempts"][0]["class"], "rate_limit", "{line}");
-    assert_eq!(world.provider.calls().len(), 1);
+    let cases = [(error.as_str(), "rate_limit"), (ABORT, "server")];
+    for (error, _) in cases {
+        let answer = Answer::pieces([content, error, DONE]).every(Duration::from_millis(30));
+        world.provider.script("paris", [answer]);
+        let mut events = world.stream_chat("gpt").await;
+        assert_eq!(events.status, 200);
+        assert_eq!(events.rest().await, [content, error, DONE].concat());
+    }
+    let document = "{\"choices\":[{\"message\":{\"content\":\"hi\"},\"finish_reason\":\"abort\"}]}";
+    world.provider.script("paris", [Answer::bytes(document)]);
+    assert_eq!(world.chat("gpt").await.text(), document);
+    let classes = cases.map(|(_, class)| class).into_iter().chain(["server"]);
+    for (line, class) in world.logged(3).await.iter().zip(classes) {
+        assert_eq!(line["outcome"], "stream_interrupted", "{line}");
+        assert_eq!(line["attempts"][0]["class"], class, "{line}");
+    }
+    assert_eq!(world.provider.calls().len(), 3);
     world.assert_well("gpt").await;
 }
 
@@ -236,6 +252,16 @@ async fn a_preamble_is_held_for_seconds_and_no_longer_also_if_nothing_follows() 
     let line = only_line(&world).await;
     assert_eq!(line["outcome"], "success");
     assert!(line["first_byte_ms"].as_u64().unwrap() >= 15_900, "the role is no output: {line}");
+}
+
+#[tokio::test]
+async fn a_preamble_that_had_to_pass_is_no_success_if_nothing_follows() {
+    let config = format!("model_list:\n{}router_settings: {{num_retries: 0}}\n", item("gpt", "paris", ""));
+    let world = World::launched(&config, |launch| launch.arg("--runtime=module")).await;
+    world.provider.script("paris", [Answer::pieces([ROLE, DONE]).every(Duration::from_secs(8))]);
+    assert_eq!(world.stream_chat("gpt").await.rest().await, [ROLE, DONE].concat());
+    let line = only_line(&world).await;
+    assert_eq!(line["outcome"], "stream_interrupted", "{line}");
 }
 
 #[tokio::test]

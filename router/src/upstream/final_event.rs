@@ -14,12 +14,19 @@
 
 use std::time::Duration;
 
-use memchr::{memmem, memrchr2};
+use memchr::{memchr, memmem, memrchr2};
 
+use super::finish_reason;
+use super::response_check::FalseSuccess;
 use super::usage::UsageScanner;
+use crate::http::route::wire;
 
 /// Bytes of the tail: at least so many, where the stream has them, and at most twice as many.
 const TAIL: usize = 1024;
+
+const FINISH_REASON: &str = "\"finish_reason\"";
+
+const GIVEN_UP: &str = "an answer that it gave up";
 
 /// The end of a stream for most of OpenAI's clients.
 const DONE: &[u8] = b"[DONE]";
@@ -79,10 +86,12 @@ impl FinalEventScan {
         let has = |word: &[u8]| memmem::find(&self.tail, word).is_some();
         let shows_output = match self.route {
             _ if self.is_chat => {
-                has(b"\"choices\"") && !self.has_text("\"finish_reason\"") && usage.usage().is_none()
+                has(b"\"choices\"") && !self.has_text(FINISH_REASON) && usage.usage().is_none()
             }
             // Its first event has a usage.
-            "/messages" => has(b"content_block_") && !self.has_text("\"stop_reason\""),
+            "/messages" => {
+                (has(b"content_block_") || has(b"message_start")) && !self.has_text("\"stop_reason\"")
+            }
             "/responses" => has(b"\"response.") && usage.usage().is_none(),
             _ => false,
         };
@@ -90,13 +99,21 @@ impl FinalEventScan {
         shows_output && !self.is_found && !has(DONE) && !FINAL.into_iter().any(has)
     }
 
+    /// The failure that a finish reason at the end of a chat names, behind any output: that in the
+    /// tail of a stream, or in this chunk of another answer, of which nothing is kept.
+    pub fn failure(&self, chunk: &[u8]) -> Option<FalseSuccess> {
+        let end = if self.tail.is_empty() { chunk } else { &self.tail };
+        let has_failed = self.is_chat
+            && texts(end, FINISH_REASON).any(|text| {
+                let end = memchr(b'"', text).unwrap_or(text.len());
+                text.get(..end).is_some_and(finish_reason::is_failure)
+            });
+        has_failed.then(|| FalseSuccess::without_message(wire(self.route), 200, GIVEN_UP))
+    }
+
     /// Whether a member of this name, in quotes, has a text for a value.
     fn has_text(&self, name: &str) -> bool {
-        memmem::find_iter(&self.tail, name).any(|at| {
-            let value = self.tail.get(at.saturating_add(name.len())..).unwrap_or_default();
-            let value = value.trim_ascii_start().strip_prefix(b":").unwrap_or_default();
-            value.trim_ascii_start().starts_with(b"\"")
-        })
+        texts(&self.tail, name).next().is_some()
     }
 
     fn ends_in_final_event(&self, usage: &UsageScanner) -> bool {
@@ -118,6 +135,14 @@ impl FinalEventScan {
         }
         is_final(last) || is_final(split_last_line(before.trim_ascii_end()).1)
     }
+}
+
+/// What follows the opening quote of each text that is the value of a member of this name, in quotes.
+fn texts<'a>(json: &'a [u8], name: &str) -> impl Iterator<Item = &'a [u8]> {
+    memmem::find_iter(json, name).filter_map(move |at| {
+        let value = json.get(at.saturating_add(name.len())..)?.trim_ascii_start();
+        value.strip_prefix(b":")?.trim_ascii_start().strip_prefix(b"\"")
+    })
 }
 
 fn split_last_line(text: &[u8]) -> (&[u8], &[u8]) {
@@ -236,6 +261,7 @@ mod tests {
             ),
             ("/completions", "data: {\"choices\":[{\"text\":\"hi\"}],\"usage\":null}\n\n".to_owned()),
             ("/messages", BLOCK.to_owned()),
+            ("/messages", BLOCK.split_inclusive("\n\n").next().unwrap().to_owned()),
             ("/responses", TEXT_DELTA.repeat(20)),
         ] {
             for size in [1, 100, stream.len()] {

@@ -2,6 +2,7 @@
 
 pub mod body;
 pub mod final_event;
+mod finish_reason;
 pub mod headers;
 pub mod health;
 mod params;

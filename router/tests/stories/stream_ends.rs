@@ -173,6 +173,36 @@ fn a_stream_that_ends_in_good_order_in_mid_answer_is_a_failure_of_its_deployment
     }
 }
 
+/// MiniMax's, z.ai's and DeepSeek's words for an answer that they have given up.
+#[story(unsupported = test)]
+fn an_answer_that_its_provider_gives_up_is_a_failure_of_its_deployment_also_if_its_client_leaves() {
+    for reason in ["error", "abort", "network_error", "insufficient_system_resource"] {
+        for delta in ["{}", "{\"content\":\"the last words\"}"] {
+            let end =
+                format!("data: {{\"choices\":[{{\"delta\":{delta},\"finish_reason\" : \"{reason}\"}}]}}\n\n");
+            let end: &'static str = String::leak(end);
+            let document = format!("\"end\":[{{\"finish_reason\":\"{reason}\"}}]}}");
+            let document: &'static str = String::leak(document);
+            for (chunks, end) in [
+                (vec![CHAT.answer[0], end, CHAT.answer[2], CHAT.answer[3]], StreamEnd::Complete),
+                (vec![CHAT.answer[0], end, CHAT.answer[2], CHAT.answer[3]], StreamEnd::ClientDisconnected),
+                (vec![CHAT.answer[0], end], StreamEnd::Complete),
+                (vec![DOCUMENT[0], document], StreamEnd::Complete),
+            ] {
+                let mut world = world(&CHAT, "");
+                send(&mut world, &CHAT, Answer::Stream(Vec::leak(chunks), end));
+                let line = &world.lines[0];
+                let class = &line["attempts"][0]["class"];
+                assert_eq!(
+                    (&line["outcome"], class),
+                    (&"stream_interrupted".into(), &"server".into()),
+                    "{reason}, {end:?}: {line}"
+                );
+            }
+        }
+    }
+}
+
 #[story(unsupported = test)]
 fn a_reason_or_a_usage_ends_an_answer_as_well() {
     for (case, chunks) in [

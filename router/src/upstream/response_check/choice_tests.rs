@@ -56,3 +56,31 @@ fn a_choice_with_output_and_one_whose_error_is_empty_are_an_answer() {
         assert!(error_event("/chat/completions", chunk(choice).as_bytes()).is_none(), "{choice}");
     }
 }
+
+/// MiniMax has a name beside the role.
+#[test]
+fn a_reason_that_says_that_the_provider_failed_is_an_error_where_there_is_no_output() {
+    for (reason, is_error) in [
+        ("error", true),
+        ("ERROR", true),
+        ("abort", true),
+        ("network_error", true),
+        ("insufficient_system_resource", true),
+        ("stop", false),
+        ("length", false),
+        ("content_filter", false),
+        ("sensitive", false),
+        ("errors", false),
+    ] {
+        let silent = r#"{"role":"assistant","content":"","name":"MiniMax AI","audio_content":""}"#;
+        let json = format!(
+            r#"{{"id":"g","choices":[{{"index":0,"message":{silent},"finish_reason":"{reason}"}}],"usage":{{"total_tokens":3}}}}"#
+        );
+        let role = chunk(&format!(r#"{{"index":0,"delta":{silent},"finish_reason":null}}"#));
+        let end = chunk(&format!(r#"{{"finish_reason":"{reason}","index":0,"delta":{{"content":""}}}}"#));
+        let text = chunk(&format!(r#"{{"text":"","index":0,"finish_reason":"{reason}"}}"#));
+        for body in [json, end.clone(), format!("{role}{end}data: [DONE]\n\n"), text] {
+            assert_eq!(matches!(chat(&body), CheckResult::Failed(_)), is_error, "{body}");
+        }
+    }
+}

@@ -28,7 +28,7 @@ const UNKNOWN: u16 = 502;
 
 impl FalseSuccess {
     /// For a body that cannot go to the client; `body` describes it.
-    pub(super) fn without_message(wire: Wire, provider_status: u16, body: &'static str) -> Self {
+    pub(in crate::upstream) fn without_message(wire: Wire, provider_status: u16, body: &'static str) -> Self {
         let reply = Refusal::NoAnswer { status: UNKNOWN, provider_status, body }.reply(wire);
         Self { status: reply.status, body: reply.body, original: None }
     }

@@ -3,8 +3,11 @@
 use std::borrow::Cow;
 
 use super::bare_error::is_bare_error;
+use super::missing_answer::missing_answer;
 use super::top_level::{self, ObjectScan};
-use super::{BodyFormat, CheckResult, FalseSuccess, HeldResponse, MAX_HELD_BYTES, MAX_PREAMBLE_BYTES};
+use super::{
+    BodyFormat, CheckResult, ExpectedBody, FalseSuccess, HeldResponse, MAX_HELD_BYTES, MAX_PREAMBLE_BYTES,
+};
 use crate::failure::ErrorBody;
 use crate::http::json::{self, Object};
 use crate::http::sse::{Piece, Splitter};
@@ -24,10 +27,13 @@ const MESSAGE_DELTA: &[u8] = b"message_delta";
 /// who sent a response to the background needs its id, and may wait for the output elsewhere.
 const PREAMBLE: [&[u8]; 3] = [b"message_start", b"response.created", b"response.in_progress"];
 
+/// The last event of a response.
+const COMPLETED: &[u8] = b"response.completed";
+
 /// Choices of a chunk that are looked at.
 pub(super) const MAX_CHOICES: usize = 128;
 
-const NO_EVENT: &str = "a stream that ends before its first event";
+const NO_OUTPUT: &str = "a stream without output";
 
 const GENUINE: CheckResult = CheckResult::Genuine(BodyFormat::EventStream);
 
@@ -47,13 +53,58 @@ pub(super) fn may_begin(text: &[u8], complete: bool) -> bool {
     text.starts_with(b":") || FIELDS.iter().any(is_field)
 }
 
+/// What a complete event shows.
+enum Seen<'a> {
+    /// Nothing: it keeps the connection alive.
+    Nothing,
+    /// What comes before all output.
+    Preamble,
+    /// Words that are neither output nor an event of any API: the error, if the stream ends without
+    /// output, else a heartbeat or progress.
+    Words(Cow<'a, [u8]>),
+    /// The end of the stream.
+    End,
+    Error(FalseSuccess),
+    Output,
+}
+
+/// The events before any output.
+#[derive(Default)]
+struct Start<'a> {
+    has_preamble: bool,
+    words: Option<Cow<'a, [u8]>>,
+}
+
+impl<'a> Start<'a> {
+    /// Adds a complete event. Returns the result that follows from it.
+    fn add(&mut self, event: SseEvent<'a>, response: &HeldResponse<'_>) -> Option<CheckResult> {
+        match event.read(response) {
+            Seen::Nothing => {}
+            Seen::Preamble => self.has_preamble = true,
+            Seen::Words(words) => drop(self.words.get_or_insert(words)),
+            Seen::End => return Some(self.end(response)),
+            Seen::Error(error) => return Some(CheckResult::Failed(error)),
+            Seen::Output => return Some(GENUINE),
+        }
+        None
+    }
+
+    /// A stream that ends with these events.
+    fn end(&self, response: &HeldResponse<'_>) -> CheckResult {
+        match &self.words {
+            Some(words) => CheckResult::Failed(FalseSuccess::from_json(response.wire(), words)),
+            None => response.not_an_answer(NO_OUTPUT),
+        }
+    }
+}
+
 /// Checks a stream by its first event other than a keep-alive or a preamble, behind which OpenAI,
 /// Azure and Anthropic still send errors.
 pub(super) fn check(text: &[u8], response: &HeldResponse<'_>) -> CheckResult {
     let mut splitter = Splitter::default();
     let mut event = SseEvent::default();
     let mut line: &[u8] = &[];
-    let mut has_preamble = false;
+    let mut start = Start::default();
     let mut rest = text;
     while let Some((piece, after)) = splitter.next(rest) {
         rest = after;
@@ -62,10 +113,7 @@ pub(super) fn check(text: &[u8], response: &HeldResponse<'_>) -> CheckResult {
             Piece::Text(text) if line.is_empty() => line = text,
             Piece::LineEnd => event.add(std::mem::take(&mut line)),
             Piece::EventEnd => {
-                let event = std::mem::take(&mut event);
-                if event.is_preamble() {
-                    has_preamble = true;
-                } else if let Some(result) = event.check(response, has_preamble) {
+                if let Some(result) = start.add(std::mem::take(&mut event), response) {
                     return result;
                 }
             }
@@ -75,15 +123,15 @@ pub(super) fn check(text: &[u8], response: &HeldResponse<'_>) -> CheckResult {
     if response.complete {
         // Clients read a last event without its empty line, too.
         event.add(line);
-        return event.check(response, has_preamble).unwrap_or_else(|| response.without_event(has_preamble));
+        return start.add(event, response).unwrap_or_else(|| start.end(response));
     }
     // Model output shows before an event is complete.
     let is_content = event.data(line).is_some_and(|data| top_level::scan(&data) == ObjectScan::Content);
     if is_content && !ERROR.contains(&event.name) && event.name != MESSAGE_DELTA {
         return GENUINE;
     }
-    let is_preamble = has_preamble || PREAMBLE.contains(&event.name);
-    response.wait(BodyFormat::EventStream, if is_preamble { MAX_PREAMBLE_BYTES } else { MAX_HELD_BYTES })
+    let is_preamble = start.has_preamble || PREAMBLE.contains(&event.name);
+    response.wait(BodyFormat::Unknown, if is_preamble { MAX_PREAMBLE_BYTES } else { MAX_HELD_BYTES })
 }
 
 impl<'a> SseEvent<'a> {
@@ -112,51 +160,65 @@ impl<'a> SseEvent<'a> {
         }
     }
 
-    /// Whether a complete event comes before all output.
-    fn is_preamble(&self) -> bool {
-        let is_chunk = || {
-            let data = self.data.as_ref().filter(|_| self.name.is_empty());
-            data.is_some_and(|data| is_without_output(data))
-        };
-        PREAMBLE.contains(&self.name) || is_chunk()
-    }
-
-    /// Checks a complete event; `None` where it decides nothing.
-    fn check(self, response: &HeldResponse<'_>, has_preamble: bool) -> Option<CheckResult> {
-        let data = self.data.unwrap_or_default();
-        let data = data.trim_ascii();
-        let is_error = ERROR.contains(&self.name);
-        if !is_error && (data.is_empty() || KEEP_ALIVE.contains(&self.name)) {
-            return None;
+    /// Reads a complete event.
+    fn read(self, response: &HeldResponse<'_>) -> Seen<'a> {
+        let data = self.data.as_deref().unwrap_or_default().trim_ascii();
+        let has_name = !matches!(self.name, b"" | b"message");
+        let is_read = !has_name || self.name == COMPLETED;
+        let object = if is_read { Object::parse(data).ok() } else { None };
+        // Some servers leave names out, as the data have them.
+        let own_type = || json::string(object.as_ref()?.present("type")?);
+        let own_type = if has_name { None } else { own_type() };
+        let name = own_type.as_ref().map_or(self.name, |own_type| own_type.as_bytes());
+        if PREAMBLE.contains(&name) {
+            return Seen::Preamble;
         }
-        if data == b"[DONE]" || data == b"null" {
-            return Some(response.without_event(has_preamble));
+        let is_error = ERROR.contains(&name);
+        if !is_error && (data.is_empty() || KEEP_ALIVE.contains(&name)) {
+            return Seen::Nothing;
         }
-        let is_failed = is_error
-            || match top_level::scan_whole(data) {
-                ObjectScan::Error => true,
-                ObjectScan::Neither => names_a_status(data),
-                _ => false,
-            };
-        let found = if is_failed {
-            Some(FalseSuccess::from_json(response.wire(), data))
-        } else {
-            response.refusal(data)
-        };
-        Some(found.map_or(GENUINE, CheckResult::Failed))
+        let scan = top_level::scan_whole(data);
+        if is_error || scan == ObjectScan::Error || (scan == ObjectScan::Neither && names_a_status(data)) {
+            return Seen::Error(FalseSuccess::from_json(response.wire(), data));
+        }
+        if is_end(name, data, object.as_ref()) {
+            return Seen::End;
+        }
+        if let Some(refusal) = response.refusal(data) {
+            return Seen::Error(refusal);
+        }
+        let has_name = has_name || own_type.is_some();
+        match object {
+            Some(chunk) if !has_name && is_without_output(&chunk) => Seen::Preamble,
+            _ if scan == ObjectScan::Content || has_name => Seen::Output,
+            Some(_) if missing_answer(response.route, data).is_none() => Seen::Output,
+            _ if ExpectedBody::of(response.route) != ExpectedBody::JsonOrEvents => Seen::Output,
+            _ => Seen::Words(self.data.unwrap_or_default()),
+        }
     }
 }
 
-impl HeldResponse<'_> {
-    /// A stream that ends without an event that decides.
-    fn without_event(&self, has_preamble: bool) -> CheckResult {
-        if has_preamble { GENUINE } else { self.not_an_answer(NO_EVENT) }
+/// Whether an event ends a stream, and is no answer without others: `response.completed` has all
+/// output once more, and a usage.
+fn is_end(name: &[u8], data: &[u8], object: Option<&Object<'_>>) -> bool {
+    let is_empty_response = || {
+        let response = Object::parse(object?.present("response")?.as_bytes()).ok()?;
+        let has_output = response.get("output").is_some_and(|output| !is_empty(output));
+        Some(!has_output && response.present("usage").is_none())
+    };
+    match name {
+        b"message_stop" => true,
+        COMPLETED => is_empty_response() == Some(true),
+        _ => matches!(data, b"[DONE]" | b"null"),
     }
 }
 
-/// A chunk of a chat with a role alone, or with Azure's verdict about the prompt.
-fn is_without_output(data: &[u8]) -> bool {
-    let is_empty = |value: &str| matches!(value, "null" | "\"\"" | "[]" | "{}");
+fn is_empty(value: &str) -> bool {
+    matches!(value, "null" | "\"\"" | "[]" | "{}")
+}
+
+/// Whether an object is a chunk of a chat with a role alone, or with Azure's verdict about the prompt.
+fn is_without_output(object: &Object<'_>) -> bool {
     let all = |value: &str, is_silent: &dyn Fn(&json::Member<'_>) -> bool| {
         let mut are_silent = true;
         let read = json::for_each_member(value, |member| are_silent &= is_silent(&member));
@@ -165,14 +227,14 @@ fn is_without_output(data: &[u8]) -> bool {
     let is_silent = |choice: &&str| {
         all(choice, &|member| match &*member.key {
             "index" | "content_filter_results" => true,
-            "delta" => all(member.value, &|part| part.key == "role" || is_empty(part.value)),
+            "delta" => all(member.value, &|part| {
+                top_level::LABELS.contains(&part.key.as_bytes()) || is_empty(part.value)
+            }),
             _ => is_empty(member.value),
         })
     };
-    let Ok(object) = Object::parse(data) else { return false };
     let choices = object.get("choices").and_then(|choices| json::list(choices, MAX_CHOICES));
     choices.is_some_and(|choices| choices.iter().all(is_silent))
-        && top_level::scan_whole(data) != ObjectScan::Error
 }
 
 /// Whether data are a code, which an error has, and a message. Other codes may be progress.
@@ -202,7 +264,7 @@ mod tests {
 
     /// What OpenAI, Azure and Anthropic send at once, before a model has made anything.
     #[test]
-    fn an_error_behind_a_preamble_is_an_error_and_a_preamble_alone_is_an_answer() {
+    fn an_error_behind_a_preamble_is_an_error_and_a_preamble_alone_is_no_answer() {
         let created = "event: response.created\ndata: {\"type\":\"response.created\",\"response\":{\"error\":null}}\n\nevent: response.in_progress\ndata: {\"type\":\"response.in_progress\"}\n\n";
         let filtered = "data: {\"choices\":[],\"prompt_filter_results\":[]}\n\n";
         let role = "data: {\"id\":\"c\",\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"\",\"refusal\":null},\"logprobs\":null,\"finish_reason\":null}]}\n\n";
@@ -231,8 +293,8 @@ mod tests {
             assert_eq!(checked(preamble, false), CheckResult::Undecided, "{preamble}");
             assert_eq!(status(checked(&format!("{preamble}{error}"), false)), Some(429));
             assert_eq!(checked(&format!("{preamble}{output}"), false), stream, "{preamble}");
-            assert_eq!(checked(&format!("{preamble}data: [DONE]\n\n"), false), stream, "{preamble}");
-            assert_eq!(checked(preamble, true), stream, "{preamble}");
+            let done = format!("{preamble}data: [DONE]\n\n");
+            assert_eq!([checked(&done, false), checked(preamble, true)].map(status), [Some(502); 2]);
         }
         let (first_half, _) = repeats.split_at(40_000);
         assert_eq!(checked(first_half, false), CheckResult::Undecided);
@@ -243,7 +305,9 @@ mod tests {
             "data: {\"choices\":[{\"delta\":{\"tool_calls\":[{\"index\":0}]}}]}\n\n",
             "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n",
             "data: {\"choices\":[{\"text\":\"hi\"}]}\n\n",
-            "data: {\"another\":\"format\"}\n\n",
+            "data: {\"type\":\"another.format\"}\n\n",
+            "data: {\"response\":\"hi\"}\n\n",
+            "data: {\"message\":{\"content\":\"hi\"},\"done\":false}\n\n",
         ] {
             assert_eq!(checked(first, false), stream, "{first}");
         }

@@ -1,12 +1,13 @@
-//! What comes behind blank lines, which keep a connection alive (DeepSeek, OpenRouter) and have passed.
-//! The client gets it, whatever it is, but an error is no success of the deployment.
+//! What comes behind blank lines, which keep a connection alive (DeepSeek, OpenRouter), or events
+//! before any output, and these have passed. The client gets it, whatever it is, but an error is no
+//! success of the deployment.
 
-use super::{CheckResult, HeldResponse, check};
+use super::{BodyFormat, CheckResult, HeldResponse, check};
 
-/// The check of a body that began with blanks.
+/// The check of a body that has passed before it showed what it is.
 #[derive(Debug, Default)]
 pub struct LateCheck {
-    /// What has come behind the blanks.
+    /// What has come behind blanks.
     text: Vec<u8>,
     pieces: u32,
 }
@@ -19,10 +20,16 @@ impl LateCheck {
         }
         self.text.extend_from_slice(next.bytes);
         self.pieces = self.pieces.saturating_add(1);
-        let result = check(&HeldResponse { bytes: &self.text, pieces: self.pieces, ..*next });
-        if result != CheckResult::Undecided {
-            *self = Self::default();
+        let mut result = check(&HeldResponse { bytes: &self.text, pieces: self.pieces, ..*next });
+        match result {
+            CheckResult::Undecided => return result,
+            // It is given up.
+            CheckResult::Genuine(BodyFormat::Unknown) => {
+                result = CheckResult::Genuine(BodyFormat::EventStream)
+            }
+            _ => {}
         }
+        *self = Self::default();
         result
     }
 }
@@ -31,7 +38,7 @@ impl LateCheck {
 mod tests {
     use std::time::Duration;
 
-    use super::super::{BodyFormat, FalseSuccess};
+    use super::super::FalseSuccess;
     use super::*;
 
     const HOUR: Duration = Duration::from_secs(3600);
@@ -50,6 +57,9 @@ mod tests {
             refusal_falls_back: &|| false,
         }
     }
+
+    const ROLE: &str = "data: {\"choices\":[{\"delta\":{\"role\":\"assistant\"}}]}\n\n";
+    const OUTPUT: &str = "data: {\"choices\":[{\"delta\":{\"content\":\"hi\"}}]}\n\n";
 
     /// The result of a body in these pieces behind blanks, of which the last ends it.
     fn result(pieces: &[&str]) -> CheckResult {
@@ -70,10 +80,38 @@ mod tests {
             let held = HeldResponse { held_for: HOUR, ..response(blanks, false) };
             assert_eq!(check(&held), CheckResult::Genuine(BodyFormat::Unknown), "{blanks:?}");
         }
-        for begun in [": PROCESSING\n\n", "{", "data: {\"choices\":[]}\n\n"] {
+        for (begun, expected) in [
+            (": PROCESSING\n\n", BodyFormat::Unknown),
+            (ROLE, BodyFormat::Unknown),
+            (OUTPUT, BodyFormat::EventStream),
+            ("{", BodyFormat::Other),
+        ] {
             let held = HeldResponse { held_for: HOUR, ..response(begun, false) };
-            assert_ne!(check(&held), CheckResult::Genuine(BodyFormat::Unknown), "{begun:?}");
+            assert_eq!(check(&held), CheckResult::Genuine(expected), "{begun:?}");
         }
+    }
+
+    #[test]
+    fn a_stream_whose_preamble_has_passed_is_an_answer_with_its_first_output() {
+        let late = |pieces: &[&str]| {
+            let mut late = LateCheck::default();
+            let results = pieces.iter().map(|piece| late.feed(&response(piece, false)));
+            results.last().unwrap()
+        };
+        let stream = CheckResult::Genuine(BodyFormat::EventStream);
+        let (start, rest) = OUTPUT.split_at(4);
+        let output: &[&[&str]] = &[&[ROLE, OUTPUT], &[": hi\n", "\n", OUTPUT], &[ROLE, start, rest]];
+        for pieces in output {
+            assert_eq!(late(pieces), stream, "{pieces:?}");
+        }
+        let error = "data: {\"error\":{\"message\":\"m\",\"code\":429}}\n\n";
+        for last in ["data: [DONE]\n\n", error, "data: null\n\n"] {
+            assert!(matches!(late(&[ROLE, last]), CheckResult::Failed(_)), "{last}");
+        }
+        assert!(matches!(result(&[ROLE]), CheckResult::Failed(_)));
+        let endless = [": hi\n\n"; 100];
+        assert_eq!(late(&endless[..60]), CheckResult::Undecided);
+        assert_eq!(late(&endless[..65]), stream, "it is given up");
     }
 
     #[test]
@@ -101,11 +139,10 @@ mod tests {
 
     #[test]
     fn an_answer_behind_blanks_is_one_and_is_read_on_in_its_format() {
-        let output = "data: {\"choices\":[{\"delta\":{\"content\":\"hi\"}}]}\n\n";
         assert_eq!(result(&[ANSWER]), CheckResult::Genuine(BodyFormat::Other));
         assert_eq!(result(&["\n{\"id\":", "1,\"choices\":[{}]}"]), CheckResult::Genuine(BodyFormat::Other));
-        assert_eq!(result(&[output, "data: [DONE]\n\n"]), CheckResult::Genuine(BodyFormat::EventStream));
-        assert_eq!(result(&[": PROCESSING\n\n", output]), CheckResult::Genuine(BodyFormat::EventStream));
+        assert_eq!(result(&[OUTPUT, "data: [DONE]\n\n"]), CheckResult::Genuine(BodyFormat::EventStream));
+        assert_eq!(result(&[": PROCESSING\n\n", OUTPUT]), CheckResult::Genuine(BodyFormat::EventStream));
     }
 
     #[test]

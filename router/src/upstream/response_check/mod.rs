@@ -4,7 +4,7 @@
 //!
 //! | routes | expected body | not an answer |
 //! |---|---|---|
-//! | all but the following | JSON or events | an empty body; `null`; a page; text; JSON that is cut off; JSON or a first event that is an error; an object without `choices`, `data`, `content` or `output`, whichever the route's answers have; a stream without an event |
+//! | all but the following | JSON or events | an empty body; `null`; a page; text; JSON that is cut off; JSON or a first event that is an error; an object without `choices`, `data`, `content` or `output`, whichever the route's answers have; a stream that ends without output and without a reason |
 //! | `/audio/transcriptions`, `/audio/translations` | text or JSON | a page; JSON that is an error; an empty body under a JSON content-type |
 //! | `/audio/speech` | audio | an empty body; a page; JSON that is an error |
 //! | `/responses/{id}` and below | anything, also a response that has failed | a page |
@@ -17,7 +17,7 @@
 //! The filter holds the response headers until the first bytes of the body are there, so that
 //! another deployment can still be tried. A few dozen bytes decide about most responses. Of a stream,
 //! the first event with output decides, so the filter holds nothing that a client could use already.
-//! Where the time for that ends among blank lines, a [`LateCheck`] goes on. A compressed body, which
+//! Where the time for that ends before any output, a [`LateCheck`] goes on. A compressed body, which
 //! the router never asks for, cannot be read and passes.
 
 mod bare_error;
@@ -80,7 +80,7 @@ pub enum CheckResult {
 pub enum BodyFormat {
     /// Server-sent events.
     EventStream,
-    /// Nothing but blanks have come. [`LateCheck`] checks what follows.
+    /// Nothing but blanks has come, or events before any output. [`LateCheck`] goes on.
     Unknown,
     /// Anything else.
     Other,
@@ -297,5 +297,7 @@ mod choice_tests;
 mod code_tests;
 #[cfg(test)]
 mod list_tests;
+#[cfg(test)]
+mod silent_tests;
 #[cfg(test)]
 pub(crate) mod tests;

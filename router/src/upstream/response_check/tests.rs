@@ -97,7 +97,7 @@ fn the_status_of_an_error_is_what_its_code_or_its_type_says() {
 }
 
 #[test]
-fn a_body_of_a_code_and_words_is_an_error_and_an_event_of_these_is_one_if_its_code_is_an_errors() {
+fn a_body_of_a_code_and_words_is_an_error_and_an_event_of_these_is_one_at_once_if_its_code_is_an_errors() {
     for (body, status, is_event_one) in [
         (r#"{"code":500,"msg":"m","success":false}"#, 500, true),
         (r#"{"code":"Throttling.RateQuota","message":"m","request_id":"r"}"#, 429, true),
@@ -106,8 +106,10 @@ fn a_body_of_a_code_and_words_is_an_error_and_an_event_of_these_is_one_if_its_co
     ] {
         let (found, error) = failed(chat(body), body);
         assert_eq!((found, error["message"].as_str()), (status, Some("m")), "{body}");
-        let event = chat(&format!("data: {body}\n\n"));
-        assert_eq!(!matches!(event, CheckResult::Genuine(_)), is_event_one, "{body} may be progress");
+        let event = format!("data: {body}\n\n");
+        let begun = checked("/chat/completions", &[], format!("{event}{EVENTS}").as_bytes(), false);
+        assert_eq!(!matches!(begun, CheckResult::Genuine(_)), is_event_one, "{body} may be progress");
+        assert_eq!(failed(chat(&event), &event).0, status, "nothing follows {body}");
     }
 }
 
@@ -212,8 +214,8 @@ fn an_answer_is_one_as_soon_as_it_shows() {
         r#"{"error":{"code":0,"message":""},"choices":[{}]}"#,
         r#"{"error":{"code":null,"details":{"a":[]}},"choices":[{}]}"#,
         r#"{"choices":[{}],"base_resp":{"status_code":0,"status_msg":"success"}}"#,
-        "data: {\"choices\":[],\"x_groq\":{\"id\":\"r\",\"usage\":{}}}\n\n",
-        "data: {\"choices\":[{}],\"x_groq\":{\"error\":null}}\n\n",
+        "data: {\"choices\":[{\"finish_reason\":\"stop\"}],\"x_groq\":{\"id\":\"r\",\"usage\":{}}}\n\n",
+        "data: {\"choices\":[{\"text\":\"hi\"}],\"x_groq\":{\"error\":null}}\n\n",
         "data: [{\"candidates\":[{}]}]\n\n",
     ] {
         assert!(matches!(chat(text), CheckResult::Genuine(_)), "{text}");
@@ -229,10 +231,10 @@ fn comments_and_silence_are_held_for_a_limited_time() {
         (comment, 1, 0, CheckResult::Undecided),
         (b"\n\n\n".as_slice(), 3, 4, CheckResult::Undecided),
         (comment, 64, 5, CheckResult::Undecided),
-        (comment, 65, 1, CheckResult::Genuine(BodyFormat::EventStream)),
-        (comment, 2, 6, CheckResult::Genuine(BodyFormat::EventStream)),
+        (comment, 65, 1, CheckResult::Genuine(BodyFormat::Unknown)),
+        (comment, 2, 6, CheckResult::Genuine(BodyFormat::Unknown)),
         (b"\n\n\n".as_slice(), 3, 6, CheckResult::Genuine(BodyFormat::Unknown)),
-        (&long, 2, 0, CheckResult::Genuine(BodyFormat::EventStream)),
+        (&long, 2, 0, CheckResult::Genuine(BodyFormat::Unknown)),
     ] {
         let response = HeldResponse {
             route,

@@ -3,6 +3,8 @@
 
 use memchr::memchr2;
 
+use crate::upstream::finish_reason;
+
 /// What the members so far show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ObjectScan {
@@ -25,6 +27,8 @@ const CONTENT: [&[u8]; 9] =
 /// Objects in an answer that may hold an error, and the member that says so: Groq's chunks,
 /// MiniMax's answers.
 const ENVELOPES: [(&[u8], &[u8]); 2] = [(b"x_groq", b"error"), (b"base_resp", b"status_code")];
+/// Members of a message that are none of its output. MiniMax sends a name.
+pub(super) const LABELS: [&[u8]; 2] = [b"role", b"name"];
 /// Levels of objects within an error that are read.
 const MAX_DEPTH: u32 = 4;
 
@@ -107,18 +111,19 @@ fn member(key: &[u8], value: &[u8]) -> Option<Option<ObjectScan>> {
     })
 }
 
-/// Whether the first choice is none, as OpenRouter says it: by an error in it, or by ending in one
-/// without output.
+/// Whether the first choice is none, as OpenRouter says it: by an error in it, or by ending without
+/// output in a failure.
 fn first_has_failed(choices: &[u8]) -> Option<bool> {
     let choice = choices.strip_prefix(b"[")?.trim_ascii_start();
     let (mut ends_in_error, mut has_output) = (false, false);
     let has_error = any_member(choice, &mut |key, value| {
         match key {
             b"error" => return is_error_value(value, 0),
-            b"finish_reason" => ends_in_error = names_an_error(value)?,
+            b"finish_reason" => ends_in_error = text(value)?.is_some_and(finish_reason::is_failure),
             b"text" => has_output |= is_filled(value)?,
             b"message" | b"delta" => {
-                has_output |= any_member(value, &mut |key, value| Some(key != b"role" && is_filled(value)?))?;
+                has_output |=
+                    any_member(value, &mut |key, value| Some(!LABELS.contains(&key) && is_filled(value)?))?;
             }
             _ => {}
         }
@@ -163,10 +168,15 @@ fn is_filled(value: &[u8]) -> Option<bool> {
 }
 
 fn names_an_error(value: &[u8]) -> Option<bool> {
-    match value.split_first()? {
-        (b'"', rest) => Some(matches!(string(rest)?.0, b"error" | b"response.failed" | b"response.error")),
-        _ => Some(false),
-    }
+    Some(matches!(text(value)?, Some(b"error" | b"response.failed" | b"response.error")))
+}
+
+/// The raw text of a value, if it is one; the outer `None` where more of it is needed.
+fn text(value: &[u8]) -> Option<Option<&[u8]>> {
+    Some(match value.split_first()? {
+        (b'"', rest) => Some(string(rest)?.0),
+        _ => None,
+    })
 }
 
 /// The raw text of a string up to its closing quote, and what follows; the opening quote has been

@@ -107,7 +107,7 @@ impl World {
         let (after, usage, end) = match answer {
             Answer::Stream(chunks, end) => {
                 let usage;
-                (usage, events, final_event) = self.scan(attempt.route, chunks);
+                (usage, events, final_event) = self.scan(&mut attempt, chunks, end == StreamEnd::Complete);
                 (100, usage, end)
             }
             Answer::Ok => (0, None, StreamEnd::Complete),
@@ -182,15 +182,24 @@ impl World {
     }
 
     /// As the filter scans a stream.
-    fn scan(&mut self, route: &'static str, chunks: &[&str]) -> (Option<Usage>, u64, FinalEvent) {
+    fn scan(
+        &mut self,
+        attempt: &mut Attempt,
+        chunks: &[&str],
+        is_complete: bool,
+    ) -> (Option<Usage>, u64, FinalEvent) {
         let (mut usage, mut scan, mut found) =
-            (UsageScanner::new(), FinalEventScan::new(route), FinalEvent::Unknown);
+            (UsageScanner::new(), FinalEventScan::new(attempt.route), FinalEvent::Unknown);
         for chunk in chunks {
             self.now += Duration::from_millis(10);
             usage.feed(chunk.as_bytes());
             if scan.feed(chunk.as_bytes(), &usage) {
                 found = FinalEvent::At(self.now);
             }
+        }
+        let is_at_end = is_complete || found != FinalEvent::Unknown;
+        if let Some(failure) = scan.failure(b"").filter(|_| is_at_end) {
+            self.router.on_response_error(attempt, failure);
         }
         let is_missing = scan.is_missing(&usage) || usage.is_unfinished_document();
         (usage.usage(), usage.events(), if is_missing { FinalEvent::Missing } else { found })

@@ -4,21 +4,21 @@ use std::process::ExitCode;
 
 use crate::cli::CheckArgs;
 use crate::support::colors::{self, BOLD, GREEN, RED};
+use crate::support::command_error::CommandError;
 use crate::support::config_file::ConfigFile;
 use crate::support::environment_notes;
-use crate::support::failure::Failure;
 use crate::support::listing::counted;
 use crate::support::standard_output::print;
 
 /// Prints to standard output. Exit code 0 if the configuration is usable.
-pub(super) fn check(args: &CheckArgs) -> Result<ExitCode, Failure> {
+pub(super) fn check(args: &CheckArgs) -> Result<ExitCode, CommandError> {
     let reading = ConfigFile::read(&args.config)?.loaded.reading;
     let mut lines: Vec<String> = reading.findings.iter().map(colors::colored).collect();
     let name = args.config.display();
     let Some(config) = reading.config else {
         lines.push(format!("{BOLD}{name}{BOLD:#}: {RED}refused{RED:#}"));
         print_lines(&lines)?;
-        return Ok(Failure::Refused.exit_code());
+        return Ok(CommandError::Refused.exit_code());
     };
     let variables = environment_notes::variables(&reading.variables);
     let proxies = environment_notes::proxies(&config);
@@ -35,6 +35,6 @@ pub(super) fn check(args: &CheckArgs) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn print_lines(lines: &[String]) -> Result<bool, Failure> {
+fn print_lines(lines: &[String]) -> Result<bool, CommandError> {
     print(&format!("{}\n", lines.join("\n")))
 }

@@ -6,7 +6,7 @@ use clap::{ColorChoice, CommandFactory, Parser};
 
 use crate::cli::{Cli, Command};
 use crate::support::colors::RED;
-use crate::support::failure::Failure;
+use crate::support::command_error::CommandError;
 use crate::support::messages::message;
 use crate::support::standard_output::print_file;
 
@@ -31,7 +31,9 @@ pub fn run() -> ExitCode {
             clap_complete::generate(args.shell, &mut Cli::command(), "llm-balancer", &mut script);
             print_file(&script).map(|_| ExitCode::SUCCESS)
         }
-        (None, None) => Err(Failure::Usage("--config FILE is missing; --help lists the options".to_owned())),
+        (None, None) => {
+            Err(CommandError::Usage("--config FILE is missing; --help lists the options".to_owned()))
+        }
     };
     done.unwrap_or_else(|failure| {
         message!("{RED}llm-balancer{RED:#}: {failure}");

@@ -21,19 +21,19 @@ use crate::serve::runtime_folder::RuntimeFolder;
 use crate::serve::signals::SignalQueue;
 use crate::serve::supervisor::Supervisor;
 use crate::serve::{connections, envoy_binary, envoy_process, ports, runtime_choice};
+use crate::support::command_error::CommandError;
 use crate::support::config_file::ConfigFile;
-use crate::support::failure::Failure;
 use crate::support::{ca_bundle, embedded_filter, files, listen};
 
 const FILTER: &str = "filter.wasm";
 const BOOTSTRAP: &str = "bootstrap.json";
 
 /// Serves until Envoy ends or a signal ends it. The exit code is Envoy's.
-pub(super) fn serve(args: &ServeArgs) -> Result<ExitCode, Failure> {
+pub(super) fn serve(args: &ServeArgs) -> Result<ExitCode, CommandError> {
     check_drain(args)?;
     // Before there is anything to clean up.
     let signals =
-        SignalQueue::new().map_err(|error| Failure::Io(format!("cannot handle signals: {error}")))?;
+        SignalQueue::new().map_err(|error| CommandError::Io(format!("cannot handle signals: {error}")))?;
     let file = ConfigFile::read(&args.config)?;
     let (watcher, findings) = (FileWatcher::new(file.files.clone()), file.loaded.reading.findings.len());
     let served = with_all_variables(file.accept()?);
@@ -46,10 +46,11 @@ pub(super) fn serve(args: &ServeArgs) -> Result<ExitCode, Failure> {
     write_bootstrap(config, &options, &folder)?;
     let admin = Admin::new(options.admin_port, runtime, signals.stop.clone());
     let xds = FileXds::new(admin, folder.path(), options.hops);
-    let first = Resources::new(Revision::FIRST, config, &served.parsed, &options).map_err(Failure::Io)?;
-    let revisions = Revisions::first(xds, first).map_err(Failure::Io)?;
+    let first =
+        Resources::new(Revision::FIRST, config, &served.parsed, &options).map_err(CommandError::Io)?;
+    let revisions = Revisions::first(xds, first).map_err(CommandError::Io)?;
     let mut status = ReloadStatus::new(gauges::file(folder.path()));
-    status.write(config, &options).map_err(Failure::Io)?;
+    status.write(config, &options).map_err(CommandError::Io)?;
     let variables = proxy_variables(config);
     let mut command = command(&envoy.path, &folder.file(BOOTSTRAP), args);
     if runtime == Runtime::Module {
@@ -57,7 +58,7 @@ pub(super) fn serve(args: &ServeArgs) -> Result<ExitCode, Failure> {
     }
     command.envs(variables.iter().map(|(name, value)| (name, value.reveal())));
     let child = envoy_process::spawn(command)
-        .map_err(|error| Failure::Io(format!("cannot run {}: {error}", envoy.path.display())))?;
+        .map_err(|error| CommandError::Io(format!("cannot run {}: {error}", envoy.path.display())))?;
     let started_with = options.clone();
     let supervisor = Supervisor {
         args,
@@ -79,16 +80,16 @@ pub(super) fn serve(args: &ServeArgs) -> Result<ExitCode, Failure> {
     };
     match failed {
         // Envoy's own words for it name a file of this program.
-        Failure::EnvoyExited(_) => envoy.runs_filters(&started_with, folder.path()).and(Err(failed)),
+        CommandError::EnvoyExited(_) => envoy.runs_filters(&started_with, folder.path()).and(Err(failed)),
         _ => Err(failed),
     }
 }
 
 /// The port closes after the delay, and all that is in flight ends with the timeout.
-fn check_drain(args: &ServeArgs) -> Result<(), Failure> {
+fn check_drain(args: &ServeArgs) -> Result<(), CommandError> {
     let ServeArgs { drain_delay: delay, drain_timeout: timeout, .. } = args;
     if *delay > 0 && delay >= timeout {
-        return Err(Failure::Usage(format!(
+        return Err(CommandError::Usage(format!(
             "--drain-delay {delay} leaves no time of --drain-timeout {timeout} for requests in flight: raise the timeout"
         )));
     }
@@ -101,7 +102,7 @@ fn options(
     runtime: Runtime,
     config: &Config,
     folder: &RuntimeFolder,
-) -> Result<Options, Failure> {
+) -> Result<Options, CommandError> {
     let address = listen::address(&args.listen, config)?;
     let system_cas = ca_bundle::find(config)?;
     let ports = ports::free(address, args.listen.admin_port(), listen::metrics(&args.listen, address))?;
@@ -124,18 +125,18 @@ fn options(
     })
 }
 
-fn write_bootstrap(config: &Config, options: &Options, folder: &RuntimeFolder) -> Result<(), Failure> {
+fn write_bootstrap(config: &Config, options: &Options, folder: &RuntimeFolder) -> Result<(), CommandError> {
     let bootstrap = live_bootstrap(config, options, folder.path()).to_string();
     let mut files = filters(options.runtime())?;
     files.push((BOOTSTRAP.to_owned(), bootstrap.as_bytes()));
     files
         .iter()
         .try_for_each(|(name, content)| files::write_private(&folder.file(name), content))
-        .map_err(|error| Failure::Io(format!("cannot write to {}: {error}", folder.path().display())))
+        .map_err(|error| CommandError::Io(format!("cannot write to {}: {error}", folder.path().display())))
 }
 
 /// The files that the bootstrap's filters come from.
-fn filters(runtime: Runtime) -> Result<Vec<(String, &'static [u8])>, Failure> {
+fn filters(runtime: Runtime) -> Result<Vec<(String, &'static [u8])>, CommandError> {
     Ok(match runtime {
         Runtime::Wasm => vec![
             (FILTER.to_owned(), embedded_filter::bytes()?),
@@ -186,7 +187,7 @@ mod tests {
             assert_eq!(check(options), Ok(()), "{options}");
         }
         for options in ["--drain-delay 25", "--drain-delay 30", "--drain-delay 5 --drain-timeout 5"] {
-            assert!(matches!(check(options), Err(Failure::Usage(_))), "{options}");
+            assert!(matches!(check(options), Err(CommandError::Usage(_))), "{options}");
         }
     }
 }

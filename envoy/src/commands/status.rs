@@ -11,7 +11,7 @@ use ureq::Agent;
 use crate::cli::StatusArgs;
 use crate::status::{Period, Scrape, table};
 use crate::support::colors::RED;
-use crate::support::failure::Failure;
+use crate::support::command_error::CommandError;
 use crate::support::http_client::agent;
 use crate::support::listing::id_list;
 use crate::support::standard_output::print;
@@ -37,7 +37,7 @@ struct Timed {
 }
 
 /// Prints to standard output, once or until Ctrl-C.
-pub(super) fn status(args: &StatusArgs) -> Result<ExitCode, Failure> {
+pub(super) fn status(args: &StatusArgs) -> Result<ExitCode, CommandError> {
     let (agent, url) = (agent(TIMEOUT), url(&args.metrics));
     let first = read(&agent, &url)?;
     if args.watch {
@@ -49,7 +49,7 @@ pub(super) fn status(args: &StatusArgs) -> Result<ExitCode, Failure> {
 }
 
 /// Shows what happened in the last minute, as far as it was watched.
-fn watch(args: &StatusArgs, agent: &Agent, url: &str, first: Timed) -> Result<ExitCode, Failure> {
+fn watch(args: &StatusArgs, agent: &Agent, url: &str, first: Timed) -> Result<ExitCode, CommandError> {
     let mut shown = show(&Period::since_start(&first.scrape, now()), args)?;
     let mut last_answer = first.at;
     let mut scrapes = vec![first];
@@ -86,14 +86,14 @@ fn watch(args: &StatusArgs, agent: &Agent, url: &str, first: Timed) -> Result<Ex
     Ok(ExitCode::SUCCESS)
 }
 
-fn show(period: &Period<'_>, args: &StatusArgs) -> Result<String, Failure> {
+fn show(period: &Period<'_>, args: &StatusArgs) -> Result<String, CommandError> {
     let group = args.group.as_deref();
     table(period, group).ok_or_else(|| no_group(group.unwrap_or_default(), &period.to.group_names()))
 }
 
 /// The error for a group that the balancer does not have.
-fn no_group(name: &str, groups: &[&str]) -> Failure {
-    Failure::Io(match groups {
+fn no_group(name: &str, groups: &[&str]) -> CommandError {
+    CommandError::Io(match groups {
         [] => format!("no group {name:?}: the balancer has none"),
         groups => format!("no group {name:?}: expected {}", id_list(groups, MAX_GROUPS)),
     })
@@ -109,23 +109,23 @@ fn url(given: &str) -> String {
     format!("{scheme}{origin}/stats/prometheus?filter={filter}")
 }
 
-fn read(agent: &Agent, url: &str) -> Result<Timed, Failure> {
+fn read(agent: &Agent, url: &str) -> Result<Timed, CommandError> {
     let shown = url.split('?').next().unwrap_or_default();
     let no_answer = |error| {
-        Failure::Io(format!(
+        CommandError::Io(format!(
             "no answer from {shown}: {error}; serve prints the address of its status page, --metrics names another"
         ))
     };
     let mut answer = agent.get(url).call().map_err(no_answer)?;
     if !answer.status().is_success() {
-        return Err(Failure::Io(format!("{shown} answers with status {}", answer.status().as_u16())));
+        return Err(CommandError::Io(format!("{shown} answers with status {}", answer.status().as_u16())));
     }
     let version = answer.headers().get(version::HEADER).and_then(|version| version.to_str().ok());
     let version = version.map(str::to_owned);
     let body = answer.body_mut().with_config().limit(MAX_BYTES).read_to_string().map_err(no_answer)?;
     let scrape = Scrape::parse(&body);
     let scrape = scrape.ok_or_else(|| {
-        Failure::Io(format!(
+        CommandError::Io(format!(
             "{shown} has no metrics of a balancer; --metrics needs the address of the status page that serve prints"
         ))
     })?;
@@ -155,8 +155,8 @@ mod tests {
                     llm_balancer_requests_total{group=\"\",outcome=\"refused\"} 1\n";
         let scrape = Scrape::parse(text).unwrap();
         let message = "no group \"x\": expected claude, gpt-4o";
-        assert_eq!(no_group("x", &scrape.group_names()), Failure::Io(message.to_owned()));
-        assert_eq!(no_group("x", &[]), Failure::Io("no group \"x\": the balancer has none".to_owned()));
+        assert_eq!(no_group("x", &scrape.group_names()), CommandError::Io(message.to_owned()));
+        assert_eq!(no_group("x", &[]), CommandError::Io("no group \"x\": the balancer has none".to_owned()));
     }
 
     #[test]

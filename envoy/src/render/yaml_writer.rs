@@ -3,14 +3,14 @@
 use serde_json::Value;
 use serde_saphyr::ser_options;
 
-use crate::support::failure::Failure;
+use crate::support::command_error::CommandError;
 
 /// Next line (NEL): Envoy's YAML parser misreads its escape, `\N`.
 const NEL: char = '\u{85}';
 
 /// YAML, or JSON for a text with NEL. A text with a byte-order mark or carriage returns becomes one
 /// quoted line, since a block would lose them.
-pub fn to_yaml(bootstrap: &Value) -> Result<String, Failure> {
+pub fn to_yaml(bootstrap: &Value) -> Result<String, CommandError> {
     let json = serde_json::to_string_pretty(bootstrap).map_err(cannot_write)?;
     if json.contains(NEL) {
         return Ok(json);
@@ -21,15 +21,15 @@ pub fn to_yaml(bootstrap: &Value) -> Result<String, Failure> {
 }
 
 /// One document per object.
-pub fn to_documents(objects: &[Value]) -> Result<String, Failure> {
+pub fn to_documents(objects: &[Value]) -> Result<String, CommandError> {
     let documents = objects
         .iter()
         .map(|object| to_yaml(object).map(|yaml| format!("---\n{}\n", yaml.trim_end_matches('\n'))));
     documents.collect()
 }
 
-fn cannot_write(error: impl std::fmt::Display) -> Failure {
-    Failure::Io(format!("cannot write YAML: {error}"))
+fn cannot_write(error: impl std::fmt::Display) -> CommandError {
+    CommandError::Io(format!("cannot write YAML: {error}"))
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
 use crate::render::{Options, Runtime, dynamic_module, only_the_holding_filter};
-use crate::support::failure::Failure;
+use crate::support::command_error::CommandError;
 
 /// The first that applies a route's `request_body_buffer_limit` while a filter holds the request:
 /// older ones refuse bodies above 1 MiB. They also lack `max_early_data_bytes`, which forward
@@ -39,7 +39,7 @@ pub struct EnvoyBinary {
 
 /// `--envoy`, else `$ENVOY`, else `envoy` on PATH, else the one that `make envoy` installed. An
 /// error if it is too old.
-pub fn find(argument: Option<&Path>) -> Result<EnvoyBinary, Failure> {
+pub fn find(argument: Option<&Path>) -> Result<EnvoyBinary, CommandError> {
     let named = match argument {
         Some(path) => Some((path.to_owned(), "--envoy")),
         None => env::var_os("ENVOY").filter(|path| !path.is_empty()).map(|path| (path.into(), "ENVOY")),
@@ -47,7 +47,7 @@ pub fn find(argument: Option<&Path>) -> Result<EnvoyBinary, Failure> {
     let path = match named {
         Some((path, _)) if path.is_file() => path,
         Some((path, role)) => {
-            return Err(Failure::Usage(format!("{role}: no such file: {}", path.display())));
+            return Err(CommandError::Usage(format!("{role}: no such file: {}", path.display())));
         }
         None => on_path(env::var_os("PATH").as_deref()).or_else(installed).ok_or_else(missing)?,
     };
@@ -56,8 +56,8 @@ pub fn find(argument: Option<&Path>) -> Result<EnvoyBinary, Failure> {
     Ok(EnvoyBinary { path, number })
 }
 
-fn missing() -> Failure {
-    Failure::Io(format!("no Envoy found (--envoy, $ENVOY, PATH): {INSTALL}"))
+fn missing() -> CommandError {
+    CommandError::Io(format!("no Envoy found (--envoy, $ENVOY, PATH): {INSTALL}"))
 }
 
 fn on_path(path: Option<&OsStr>) -> Option<PathBuf> {
@@ -86,7 +86,7 @@ impl EnvoyBinary {
     /// An error if this Envoy cannot run filters in the runtime, however they are configured.
     /// `folder` has the library of a module. One that does not answer is given the benefit of the
     /// doubt.
-    pub(crate) fn runs_filters(&self, options: &Options, folder: &Path) -> Result<(), Failure> {
+    pub(crate) fn runs_filters(&self, options: &Options, folder: &Path) -> Result<(), CommandError> {
         let bootstrap = only_the_holding_filter(options).to_string();
         let mut command = Command::new(&self.path);
         command.args(["--mode", "validate", "--log-level", "off", "--config-yaml", &bootstrap]);
@@ -97,7 +97,7 @@ impl EnvoyBinary {
             return Ok(());
         }
         let title = self.title();
-        Err(Failure::Io(match options.runtime() {
+        Err(CommandError::Io(match options.runtime() {
             Runtime::Wasm => format!(
                 "{title} cannot run filters in WebAssembly: a build with the runtime V8 (envoy.wasm.runtime.v8) is needed; {INSTALL}"
             ),
@@ -109,12 +109,12 @@ impl EnvoyBinary {
 }
 
 /// The version that Envoy prints, if it prints one. An error if it is too old.
-fn recent_enough(envoy: &Path) -> Result<Option<String>, Failure> {
+fn recent_enough(envoy: &Path) -> Result<Option<String>, CommandError> {
     let output = printed_version(envoy)?;
     let (major, minor) = OLDEST_SUPPORTED;
     match number(&output) {
         Some(number) if version(number).is_some_and(|version| version < OLDEST_SUPPORTED) => {
-            Err(Failure::Io(format!(
+            Err(CommandError::Io(format!(
                 "{} is Envoy {number}, but {major}.{minor} or newer is needed: {INSTALL}",
                 envoy.display()
             )))
@@ -123,15 +123,15 @@ fn recent_enough(envoy: &Path) -> Result<Option<String>, Failure> {
     }
 }
 
-fn printed_version(envoy: &Path) -> Result<String, Failure> {
+fn printed_version(envoy: &Path) -> Result<String, CommandError> {
     let mut command = Command::new(envoy);
     command.arg("--version");
     let output = run(command, ANSWER).map_err(|error| cannot_run(envoy, &error))?;
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-fn cannot_run(envoy: &Path, error: &io::Error) -> Failure {
-    Failure::Io(format!("cannot run {}: {error}", envoy.display()))
+fn cannot_run(envoy: &Path, error: &io::Error) -> CommandError {
+    CommandError::Io(format!("cannot run {}: {error}", envoy.display()))
 }
 
 /// Waits for the end of a program. One that does not end in time is killed, with what it has
@@ -180,7 +180,7 @@ mod tests {
         // Tests run in the folder of the crate.
         let error = find(Some(Path::new("Cargo.toml"))).unwrap_err();
         let file = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
-        assert_eq!(error, Failure::Io(format!("cannot run {file}: Permission denied (os error 13)")));
+        assert_eq!(error, CommandError::Io(format!("cannot run {file}: Permission denied (os error 13)")));
     }
 
     #[test]
@@ -194,6 +194,6 @@ mod tests {
     #[test]
     fn an_envoy_that_is_not_there_is_named_with_the_option() {
         let error = find(Some(Path::new("/nowhere/envoy"))).unwrap_err();
-        assert_eq!(error, Failure::Usage("--envoy: no such file: /nowhere/envoy".into()));
+        assert_eq!(error, CommandError::Usage("--envoy: no such file: /nowhere/envoy".into()));
     }
 }

@@ -4,7 +4,7 @@
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 
-use crate::support::failure::Failure;
+use crate::support::command_error::CommandError;
 
 /// Where Envoy is going to listen. All were free when this was made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,7 +19,11 @@ pub(crate) struct Ports {
 /// Binds each address and releases it. Port 0 stands for any free port. Without an address for
 /// metrics, they have the next port after the admin port's on loopback, or any if that one is in
 /// use. The error names the port that is in use.
-pub(crate) fn free(clients: SocketAddr, admin: u16, metrics: Option<SocketAddr>) -> Result<Ports, Failure> {
+pub(crate) fn free(
+    clients: SocketAddr,
+    admin: u16,
+    metrics: Option<SocketAddr>,
+) -> Result<Ports, CommandError> {
     let metrics_port = metrics.map(|address| address.port());
     let chosen =
         [("--port", Some(clients.port())), ("--admin-port", Some(admin)), ("--metrics-port", metrics_port)];
@@ -35,11 +39,11 @@ pub(crate) fn free(clients: SocketAddr, admin: u16, metrics: Option<SocketAddr>)
 }
 
 /// An error about two options that name the same port, whose addresses may overlap.
-fn refuse_repeated(chosen: &[(&str, Option<u16>)]) -> Result<(), Failure> {
+fn refuse_repeated(chosen: &[(&str, Option<u16>)]) -> Result<(), CommandError> {
     for (index, (option, port)) in chosen.iter().enumerate() {
         let earlier = chosen.iter().take(index).find(|(_, other)| other == port);
         if let (Some(port @ 1..), Some((other, _))) = (port, earlier) {
-            return Err(Failure::Usage(format!(
+            return Err(CommandError::Usage(format!(
                 "{other} and {option} both name port {port}: choose another one"
             )));
         }
@@ -47,16 +51,16 @@ fn refuse_repeated(chosen: &[(&str, Option<u16>)]) -> Result<(), Failure> {
     Ok(())
 }
 
-fn beside(admin: SocketAddr) -> Result<(TcpListener, SocketAddr), Failure> {
+fn beside(admin: SocketAddr) -> Result<(TcpListener, SocketAddr), CommandError> {
     let port = |port| bind((Ipv4Addr::LOCALHOST, port).into(), "--metrics-port");
     port(admin.port().wrapping_add(1)).or_else(|_| port(0))
 }
 
-fn bind(address: SocketAddr, option: &str) -> Result<(TcpListener, SocketAddr), Failure> {
+fn bind(address: SocketAddr, option: &str) -> Result<(TcpListener, SocketAddr), CommandError> {
     let bound = TcpListener::bind(address).and_then(|it| it.local_addr().map(|address| (it, address)));
     bound.map_err(|error| {
         let port = address.port();
-        Failure::Io(match error.kind() {
+        CommandError::Io(match error.kind() {
             io::ErrorKind::AddrInUse => {
                 format!(
                     "port {port} is in use: stop the process that listens on it, or choose another {option}"
@@ -82,11 +86,11 @@ mod tests {
             taken.port()
         );
         let error = free(ANY.parse().unwrap(), taken.port(), None).unwrap_err();
-        assert_eq!(error, Failure::Io(format!("{message} --admin-port")));
+        assert_eq!(error, CommandError::Io(format!("{message} --admin-port")));
         let error = free(taken, 0, None).unwrap_err();
-        assert_eq!(error, Failure::Io(format!("{message} --port")));
+        assert_eq!(error, CommandError::Io(format!("{message} --port")));
         let error = free(ANY.parse().unwrap(), 0, Some(taken)).unwrap_err();
-        assert_eq!(error, Failure::Io(format!("{message} --metrics-port")));
+        assert_eq!(error, CommandError::Io(format!("{message} --metrics-port")));
     }
 
     #[test]
@@ -117,7 +121,7 @@ mod tests {
         let port = clients.port();
         let error = |options: &str| {
             let message = format!("{options} both name port {port}: choose another one");
-            Err(Failure::Usage(message))
+            Err(CommandError::Usage(message))
         };
         assert_eq!(free(clients, port, None), error("--port and --admin-port"));
         assert_eq!(free(clients, 0, Some(clients)), error("--port and --metrics-port"));

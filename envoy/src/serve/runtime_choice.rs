@@ -8,8 +8,8 @@ use super::envoy_binary::{EnvoyBinary, INSTALL};
 use super::runtime_folder::RuntimeFolder;
 use crate::cli::RuntimeChoice;
 use crate::render::Runtime;
+use crate::support::command_error::CommandError;
 use crate::support::embedded_filter;
-use crate::support::failure::Failure;
 use crate::support::messages::message;
 
 /// The first Envoy with the module's version of the ABI, 0.2.
@@ -35,7 +35,7 @@ pub(crate) fn choose(
     choice: RuntimeChoice,
     envoy: &EnvoyBinary,
     folder: &RuntimeFolder,
-) -> Result<Runtime, Failure> {
+) -> Result<Runtime, CommandError> {
     let (title, parent) = (envoy.title(), std::env::temp_dir());
     let facts = Facts {
         has_module: embedded_filter::module().is_some(),
@@ -43,7 +43,7 @@ pub(crate) fn choose(
         envoy: &title,
         noexec: is_noexec(folder.path()).then_some(&parent),
     };
-    let (runtime, note) = of(choice, &facts).map_err(Failure::Io)?;
+    let (runtime, note) = of(choice, &facts).map_err(CommandError::Io)?;
     if let Some(note) = note {
         message!("note: {note}");
     }

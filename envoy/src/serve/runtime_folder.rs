@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use llm_balancer_config::Config;
 use tempfile::TempDir;
 
-use crate::support::failure::Failure;
+use crate::support::command_error::CommandError;
 use crate::support::{files, socket};
 
 /// How the names of the folders begin.
@@ -35,9 +35,9 @@ pub(crate) struct RuntimeFolder {
 
 impl RuntimeFolder {
     /// Makes the folder under `$TMPDIR`, and removes those of runs that were killed.
-    pub(crate) fn new() -> Result<Self, Failure> {
+    pub(crate) fn new() -> Result<Self, CommandError> {
         Self::under(&std::env::temp_dir())
-            .map_err(|error| Failure::Io(format!("cannot make a temporary folder: {error}")))
+            .map_err(|error| CommandError::Io(format!("cannot make a temporary folder: {error}")))
     }
 
     fn under(parent: &Path) -> io::Result<Self> {
@@ -59,7 +59,7 @@ impl RuntimeFolder {
     }
 
     /// The Unix socket to Redis. An error if the configuration needs it and its path is too long.
-    pub(crate) fn redis_socket(&self, config: &Config) -> Result<String, Failure> {
+    pub(crate) fn redis_socket(&self, config: &Config) -> Result<String, CommandError> {
         socket::path(config, &self.file("redis.sock"), "set TMPDIR to a shorter one")
     }
 }

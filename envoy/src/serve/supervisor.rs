@@ -21,8 +21,8 @@ use super::{banner, config_diff, drain};
 use crate::cli::ServeArgs;
 use crate::render::{Options, Resources, deregistration, proxy_for_tunnels, proxy_variables};
 use crate::support::colors::{GREEN, RED};
+use crate::support::command_error::CommandError;
 use crate::support::config_file::{self, ConfigFile, LoadedConfig};
-use crate::support::failure::Failure;
 use crate::support::messages::message;
 use crate::support::{ca_bundle, listen};
 
@@ -55,11 +55,11 @@ enum Cause {
 struct ReloadError {
     reason: ReloadErrorReason,
     /// What the log says.
-    failure: Failure,
+    failure: CommandError,
 }
 
 /// The error of a step that fails for this reason.
-fn because(reason: ReloadErrorReason) -> impl Fn(Failure) -> ReloadError {
+fn because(reason: ReloadErrorReason) -> impl Fn(CommandError) -> ReloadError {
     move |failure| ReloadError { reason, failure }
 }
 
@@ -95,8 +95,8 @@ pub(crate) struct Supervisor<'a> {
 
 impl Supervisor<'_> {
     /// Serves until Envoy exits, and returns its exit code. `warnings` are those of the start.
-    pub(crate) fn run(mut self, warnings: usize) -> Result<u8, Failure> {
-        let lost = |error: io::Error| Failure::Io(format!("cannot wait for Envoy: {error}"));
+    pub(crate) fn run(mut self, warnings: usize) -> Result<u8, CommandError> {
+        let lost = |error: io::Error| CommandError::Io(format!("cannot wait for Envoy: {error}"));
         let exit = if self.start(warnings)? { self.serve().map_err(lost)? } else { Exit::Stopped };
         let status = self.child.wait().map_err(lost)?;
         if exit == Exit::Unexpected {
@@ -106,12 +106,12 @@ impl Supervisor<'_> {
     }
 
     /// Waits until Envoy serves. Returns false if a signal stops it before.
-    fn start(&mut self, warnings: usize) -> Result<bool, Failure> {
+    fn start(&mut self, warnings: usize) -> Result<bool, CommandError> {
         let address = listen::from_here(self.options.listen);
         loop {
             if let Ok(Some(status)) = self.child.try_wait() {
                 report_exit(status);
-                return Err(Failure::EnvoyExited(envoy_process::exit_code(status, Exit::Unexpected)));
+                return Err(CommandError::EnvoyExited(envoy_process::exit_code(status, Exit::Unexpected)));
             }
             match self.is_initialized() {
                 Err(failure) => {
@@ -133,15 +133,15 @@ impl Supervisor<'_> {
     }
 
     /// Whether Envoy has accepted its first configuration.
-    fn is_initialized(&self) -> Result<bool, Failure> {
+    fn is_initialized(&self) -> Result<bool, CommandError> {
         let xds = &self.revisions.xds;
         match xds.admin.is_ready().then(|| xds.initial_ack()).flatten() {
             None => Ok(false),
-            Some(Err(reason)) => Err(Failure::Io(format!("Envoy rejected the configuration: {reason}"))),
+            Some(Err(reason)) => Err(CommandError::Io(format!("Envoy rejected the configuration: {reason}"))),
             Some(Ok(()))
                 if xds.admin.number(StatKind::Counter, FAILED_LISTENERS).is_some_and(|count| count > 0) =>
             {
-                Err(Failure::Io(format!(
+                Err(CommandError::Io(format!(
                     "cannot listen on {}: address in use; stop the process that listens on it, or choose another --port",
                     self.options.listen
                 )))
@@ -261,7 +261,7 @@ impl Supervisor<'_> {
         let file = ConfigFile::read(&self.args.config);
         let file = file.map_err(|error| {
             self.findings.clear();
-            because(Unavailable)(Failure::Io(error.message))
+            because(Unavailable)(CommandError::Io(error.message))
         })?;
         self.watcher = FileWatcher::new(file.files.clone());
         self.print_findings(cause, &file);
@@ -282,10 +282,10 @@ impl Supervisor<'_> {
             ..self.options.clone()
         };
         let resources = Resources::new(self.revisions.newest().next(), config, &loaded.parsed, &options);
-        let resources = resources.map_err(|error| because(Invalid)(Failure::Io(error)))?;
+        let resources = resources.map_err(|error| because(Invalid)(CommandError::Io(error)))?;
         self.revisions.switch(resources).map_err(|error| match error {
-            PushError::Rejected(why) => because(RejectedByEnvoy)(Failure::Io(why)),
-            PushError::Unavailable(why) => because(Unavailable)(Failure::Io(why)),
+            PushError::Rejected(why) => because(RejectedByEnvoy)(CommandError::Io(why)),
+            PushError::Unavailable(why) => because(Unavailable)(CommandError::Io(why)),
         })?;
         let changes = config_diff::summary(&self.served.config, config);
         (self.served, self.options) = (loaded, options);
@@ -307,19 +307,19 @@ impl Supervisor<'_> {
     }
 
     /// The environment of a running Envoy cannot change.
-    fn check_proxy_credentials(&self, config: &Config) -> Result<(), Failure> {
+    fn check_proxy_credentials(&self, config: &Config) -> Result<(), CommandError> {
         let needed = proxy_variables(config);
         if needed.iter().all(|(name, value)| self.variables.get(name) == Some(value)) {
             return Ok(());
         }
         let message =
             "it needs other credentials for a forward proxy than Envoy was started with: restart to use them";
-        Err(Failure::Io(message.to_owned()))
+        Err(CommandError::Io(message.to_owned()))
     }
 
     /// The address stays that of the start. Returns a note if the configuration asks for another
     /// one; an error if the master key is gone and the port is open to other machines.
-    fn check_address(&self, config: &Config) -> Result<String, Failure> {
+    fn check_address(&self, config: &Config) -> Result<String, CommandError> {
         let wanted = listen::address(&self.args.listen, config)?.ip();
         let address = self.options.listen.ip();
         if wanted == address {
@@ -327,7 +327,7 @@ impl Supervisor<'_> {
         }
         if config.server.master_key.is_none() && !address.is_loopback() && !self.args.listen.insecure_no_auth
         {
-            return Err(Failure::Io(format!(
+            return Err(CommandError::Io(format!(
                 "the file no longer sets general_settings.master_key, and {address} is open to other machines: restart to listen on {wanted}"
             )));
         }

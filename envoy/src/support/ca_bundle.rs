@@ -6,7 +6,7 @@ use std::path::Path;
 
 use llm_balancer_config::{Config, Tls};
 
-use super::failure::Failure;
+use super::command_error::CommandError;
 
 /// Where distributions keep their CA bundle.
 const BUNDLES: &[&str] = &[
@@ -19,7 +19,7 @@ const BUNDLES: &[&str] = &[
 
 /// The CA bundle: the one that a variable names, else the system's; empty if nothing needs one. An
 /// error if it, or a CA file of a deployment or of Redis, cannot be read.
-pub(crate) fn find(config: &Config) -> Result<String, Failure> {
+pub(crate) fn find(config: &Config) -> Result<String, CommandError> {
     let mut needed = false;
     for deployment in &config.deployments {
         let role = || format!("ssl_verify of deployment {}", deployment.id);
@@ -32,7 +32,7 @@ pub(crate) fn find(config: &Config) -> Result<String, Failure> {
     if needed { system(config) } else { Ok(String::new()) }
 }
 
-fn needs_system(tls: &Tls, role: impl Fn() -> String) -> Result<bool, Failure> {
+fn needs_system(tls: &Tls, role: impl Fn() -> String) -> Result<bool, CommandError> {
     match tls {
         Tls::Off | Tls::Unverified => Ok(false),
         Tls::SystemCas => Ok(true),
@@ -40,7 +40,7 @@ fn needs_system(tls: &Tls, role: impl Fn() -> String) -> Result<bool, Failure> {
     }
 }
 
-fn system(config: &Config) -> Result<String, Failure> {
+fn system(config: &Config) -> Result<String, CommandError> {
     if let Some((variable, file)) = &config.ca_bundle {
         readable(file, variable)?;
         return Ok(file.clone());
@@ -49,13 +49,13 @@ fn system(config: &Config) -> Result<String, Failure> {
     found.map(|file| (*file).to_owned()).ok_or_else(|| {
         let message =
             "no CA bundle found to verify servers with: install ca-certificates, or set SSL_CERT_FILE to a PEM file";
-        Failure::Io(message.to_owned())
+        CommandError::Io(message.to_owned())
     })
 }
 
-fn readable(file: &str, role: &str) -> Result<(), Failure> {
+fn readable(file: &str, role: &str) -> Result<(), CommandError> {
     let opened = File::open(file).and_then(|file| {
         if file.metadata()?.is_dir() { Err(io::ErrorKind::IsADirectory.into()) } else { Ok(()) }
     });
-    opened.map_err(|error| Failure::Io(format!("{role}: cannot read {file}: {error}")))
+    opened.map_err(|error| CommandError::Io(format!("{role}: cannot read {file}: {error}")))
 }

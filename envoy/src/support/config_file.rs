@@ -8,7 +8,7 @@ use std::{env, fs, io};
 use llm_balancer_config::{Config, Finding, Loaded, load};
 
 use super::colors;
-use super::failure::Failure;
+use super::command_error::CommandError;
 use crate::support::messages::message;
 
 /// Differs when a file's content differs: device, inode, size and ctime of the file at the end of
@@ -45,7 +45,7 @@ pub(crate) struct Unreadable {
     advice: &'static str,
 }
 
-impl From<Unreadable> for Failure {
+impl From<Unreadable> for CommandError {
     fn from(Unreadable { message, advice }: Unreadable) -> Self {
         Self::Usage(format!("{message}; {advice}"))
     }
@@ -76,15 +76,15 @@ impl ConfigFile {
     }
 
     /// Prints the findings to standard error. An error if the configuration is refused.
-    pub(crate) fn accept(self) -> Result<LoadedConfig, Failure> {
+    pub(crate) fn accept(self) -> Result<LoadedConfig, CommandError> {
         print(&self.loaded.reading.findings);
         self.accept_silently()
     }
 
     /// The same without findings.
-    pub(crate) fn accept_silently(self) -> Result<LoadedConfig, Failure> {
+    pub(crate) fn accept_silently(self) -> Result<LoadedConfig, CommandError> {
         let Loaded { reading, text, parsed } = self.loaded;
-        let config = reading.config.ok_or(Failure::Refused)?;
+        let config = reading.config.ok_or(CommandError::Refused)?;
         Ok(LoadedConfig { config, text, parsed })
     }
 }
@@ -127,8 +127,8 @@ mod tests {
             (missing.as_path(), "; --config needs the path of LiteLLM's configuration file"),
             (dir.path(), "; --config needs the file in it"),
         ] {
-            let failed = ConfigFile::read(path).map_err(Failure::from);
-            let Err(Failure::Usage(message)) = failed else { panic!("read {path:?}") };
+            let failed = ConfigFile::read(path).map_err(CommandError::from);
+            let Err(CommandError::Usage(message)) = failed else { panic!("read {path:?}") };
             let start = format!("cannot read {}: ", path.display());
             assert!(message.starts_with(&start) && message.ends_with(advice), "{message}");
         }

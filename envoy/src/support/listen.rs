@@ -4,11 +4,11 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use llm_balancer_config::Config;
 
-use super::failure::Failure;
+use super::command_error::CommandError;
 use crate::cli::ListenArgs;
 
 /// The address for clients. An error if it opens a port without a master key to other machines.
-pub(crate) fn address(listen: &ListenArgs, config: &Config) -> Result<SocketAddr, Failure> {
+pub(crate) fn address(listen: &ListenArgs, config: &Config) -> Result<SocketAddr, CommandError> {
     let guarded = config.server.master_key.is_some();
     let host = match listen.host {
         Some(host) if guarded || listen.insecure_no_auth || host.is_loopback() => host,
@@ -20,8 +20,8 @@ pub(crate) fn address(listen: &ListenArgs, config: &Config) -> Result<SocketAddr
 }
 
 /// The error for a port without a master key that other machines can reach.
-pub(crate) fn no_key(what: &str) -> Failure {
-    Failure::Usage(format!(
+pub(crate) fn no_key(what: &str) -> CommandError {
+    CommandError::Usage(format!(
         "{what} is open to other machines and general_settings.master_key is not set: set it, or add --insecure-no-auth"
     ))
 }

@@ -3,10 +3,10 @@
 
 pub(crate) mod ca_bundle;
 pub(crate) mod colors;
+pub mod command_error;
 pub(crate) mod config_file;
 pub mod embedded_filter;
 pub(crate) mod environment_notes;
-pub mod failure;
 pub(crate) mod files;
 pub(crate) mod http_client;
 pub(crate) mod kubernetes_names;

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::output::{OutputFolder, socket_path};
 use crate::cli::RenderArgs;
 use crate::render::{FilterSource, Options, bootstrap, proxy_variables, to_yaml};
-use crate::support::failure::Failure;
+use crate::support::command_error::CommandError;
 use crate::support::messages::message;
 use crate::support::standard_output::print_file;
 use crate::support::{ca_bundle, embedded_filter, environment_notes, listen};
@@ -14,7 +14,7 @@ use crate::support::{ca_bundle, embedded_filter, environment_notes, listen};
 const FILTER: &str = "filter.wasm";
 const BOOTSTRAP: &str = "bootstrap.yaml";
 
-pub(super) fn render(args: &RenderArgs, config: &Config, text: &str) -> Result<(), Failure> {
+pub(super) fn render(args: &RenderArgs, config: &Config, text: &str) -> Result<(), CommandError> {
     let address = listen::address(&args.listen, config)?;
     let (system_cas, redis_socket) = (ca_bundle::find(config)?, socket_path(args, config)?);
     let folder = args.out.as_deref().map(OutputFolder::create).transpose()?;

@@ -9,7 +9,7 @@ use super::output::{OutputFolder, socket_path};
 use crate::cli::{MeshArgs, Profile, RenderArgs, Target};
 use crate::render::mesh::{FilterCode, Mesh, SYSTEM_CAS};
 use crate::render::{FilterSource, Hops, Options, bootstrap, to_documents};
-use crate::support::failure::Failure;
+use crate::support::command_error::CommandError;
 use crate::support::messages::message;
 use crate::support::standard_output::print_file;
 use crate::support::{embedded_filter, environment_notes, listen};
@@ -25,7 +25,7 @@ pub(super) fn render(
     config: &Config,
     parsed: &[u8],
     objects: fn(Value, &Mesh) -> Vec<Value>,
-) -> Result<(), Failure> {
+) -> Result<(), CommandError> {
     let mesh = mesh(args, config)?;
     let hops = args.listen.hops.unwrap_or(Hops::Two);
     let options = Options {
@@ -65,7 +65,7 @@ pub(super) fn render(
 }
 
 /// One file per object, numbered: `kubectl apply -f` goes by the files' names.
-fn write(folder: &OutputFolder, objects: &[Value]) -> Result<(), Failure> {
+fn write(folder: &OutputFolder, objects: &[Value]) -> Result<(), CommandError> {
     let mut written = Vec::new();
     for (number, object) in (1_u32..).zip(objects) {
         let kind = object.get("kind").and_then(Value::as_str).unwrap_or_default().to_ascii_lowercase();
@@ -83,7 +83,7 @@ fn write(folder: &OutputFolder, objects: &[Value]) -> Result<(), Failure> {
 }
 
 /// The mesh that the command line describes.
-fn mesh(args: &RenderArgs, config: &Config) -> Result<Mesh, Failure> {
+fn mesh(args: &RenderArgs, config: &Config) -> Result<Mesh, CommandError> {
     let MeshArgs { namespace, pods_namespace, hostname, tls_secret, filter_image, profile } = &args.mesh;
     if config.server.master_key.is_none() && !args.listen.insecure_no_auth {
         return Err(listen::no_key("a gateway"));
@@ -111,21 +111,21 @@ fn mesh(args: &RenderArgs, config: &Config) -> Result<Mesh, Failure> {
     })
 }
 
-fn image_code(image: &str) -> Result<FilterCode, Failure> {
+fn image_code(image: &str) -> Result<FilterCode, CommandError> {
     let reference = image.strip_prefix("oci://").unwrap_or(image);
     let digest = reference.rsplit_once("@sha256:").map(|(_, digest)| digest);
     let is_digest = |digest: &&str| digest.len() == 64 && digest.bytes().all(|byte| byte.is_ascii_hexdigit());
     match digest.filter(is_digest) {
         Some(sha256) => Ok(FilterCode::Image { reference: reference.to_owned(), sha256: sha256.to_owned() }),
-        None => Err(Failure::Usage(format!(
+        None => Err(CommandError::Usage(format!(
             "--filter-image {image}: expected an image with its digest, as `make image-wasm` prints it: oci://registry.example/llm-balancer-filter@sha256:.."
         ))),
     }
 }
 
-fn config_map_code(bytes: &'static [u8]) -> Result<FilterCode, Failure> {
+fn config_map_code(bytes: &'static [u8]) -> Result<FilterCode, CommandError> {
     if bytes.len() > CONFIG_MAP {
-        return Err(Failure::Io(format!(
+        return Err(CommandError::Io(format!(
             "the filter has {} bytes, a ConfigMap holds {CONFIG_MAP}: push the image that `make image-wasm` packs, and name it in --filter-image",
             bytes.len()
         )));
@@ -169,7 +169,7 @@ mod tests {
     #[test]
     fn an_image_without_a_digest_could_be_another_one_tomorrow() {
         for image in ["oci://registry.example/filter:latest", "oci://registry.example/filter@sha256:abc"] {
-            assert!(matches!(image_code(image), Err(Failure::Usage(_))), "{image}");
+            assert!(matches!(image_code(image), Err(CommandError::Usage(_))), "{image}");
         }
         let image = format!("oci://registry.example/filter@sha256:{}", "a".repeat(64));
         let Ok(FilterCode::Image { reference, sha256 }) = image_code(&image) else { panic!("refused") };
@@ -189,6 +189,6 @@ mod tests {
     #[test]
     fn a_filter_too_large_for_a_config_map_is_not_put_into_one() {
         let large: &'static [u8] = vec![0; CONFIG_MAP + 1].leak();
-        assert!(matches!(config_map_code(large), Err(Failure::Io(_))));
+        assert!(matches!(config_map_code(large), Err(CommandError::Io(_))));
     }
 }

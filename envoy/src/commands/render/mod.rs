@@ -4,15 +4,15 @@ use std::process::ExitCode;
 
 use crate::cli::{ListenArgs, MeshArgs, Profile, RenderArgs, Target};
 use crate::render::mesh::{envoy_gateway, istio};
+use crate::support::command_error::CommandError;
 use crate::support::config_file::{ConfigFile, LoadedConfig};
-use crate::support::failure::Failure;
 
 mod envoy;
 mod mesh;
 mod output;
 
 /// Writes all files into the folder of `--out`, or prints the YAML to standard output.
-pub(super) fn render(args: &RenderArgs) -> Result<ExitCode, Failure> {
+pub(super) fn render(args: &RenderArgs) -> Result<ExitCode, CommandError> {
     match args.target {
         Target::Envoy => refuse_mesh_options(&args.mesh)?,
         Target::Istio | Target::EnvoyGateway => {
@@ -34,7 +34,7 @@ pub(super) fn render(args: &RenderArgs) -> Result<ExitCode, Failure> {
 }
 
 /// `--target envoy` has no use for an option that only gateways have.
-fn refuse_mesh_options(args: &MeshArgs) -> Result<(), Failure> {
+fn refuse_mesh_options(args: &MeshArgs) -> Result<(), CommandError> {
     let options = [
         ("--profile single-hop", args.profile == Profile::SingleHop),
         ("--namespace", args.namespace.is_some()),
@@ -47,7 +47,7 @@ fn refuse_mesh_options(args: &MeshArgs) -> Result<(), Failure> {
 }
 
 /// A gateway has addresses and ports of its own.
-fn refuse_listen_options(args: &ListenArgs) -> Result<(), Failure> {
+fn refuse_listen_options(args: &ListenArgs) -> Result<(), CommandError> {
     let options = [
         ("--host", args.host.is_some()),
         ("--port", args.port.is_some()),
@@ -58,16 +58,16 @@ fn refuse_listen_options(args: &ListenArgs) -> Result<(), Failure> {
 }
 
 /// The internal listener, where all other hops lead, is what a single hop does without.
-fn refuse_hops_without_a_listener(args: &RenderArgs) -> Result<(), Failure> {
+fn refuse_hops_without_a_listener(args: &RenderArgs) -> Result<(), CommandError> {
     let is_single = args.mesh.profile == Profile::SingleHop;
     refuse(&[("--hops", is_single && args.listen.hops.is_some())], "needs --profile two-hop, the default")
 }
 
 /// An error about the first option that is set.
-fn refuse(options: &[(&str, bool)], reason: &str) -> Result<(), Failure> {
+fn refuse(options: &[(&str, bool)], reason: &str) -> Result<(), CommandError> {
     match options.iter().find(|(_, is_set)| *is_set) {
         None => Ok(()),
-        Some((option, _)) => Err(Failure::Usage(format!("{option} {reason}"))),
+        Some((option, _)) => Err(CommandError::Usage(format!("{option} {reason}"))),
     }
 }
 
@@ -93,7 +93,7 @@ mod tests {
             "--profile single-hop", "--namespace x", "--pods-namespace x", "--hostname x", "--tls-secret x",
             "--filter-image x",
         ] {
-            assert!(matches!(refusal(options), Err(Failure::Usage(_))), "{options}");
+            assert!(matches!(refusal(options), Err(CommandError::Usage(_))), "{options}");
         }
     }
 
@@ -104,7 +104,7 @@ mod tests {
             for accepted in ["", "--hops 1", "--hops 2", "--profile single-hop"] {
                 assert_eq!(refusal(accepted), Ok(()), "{accepted}");
             }
-            assert!(matches!(refusal("--profile single-hop --hops 1"), Err(Failure::Usage(_))));
+            assert!(matches!(refusal("--profile single-hop --hops 1"), Err(CommandError::Usage(_))));
         }
     }
 
@@ -118,7 +118,7 @@ mod tests {
                 let option = options.split(' ').next().unwrap();
                 let refused = refusal(options);
                 assert!(
-                    matches!(&refused, Err(Failure::Usage(message)) if message.starts_with(&format!("{option} needs --target envoy:"))),
+                    matches!(&refused, Err(CommandError::Usage(message)) if message.starts_with(&format!("{option} needs --target envoy:"))),
                     "{refused:?}"
                 );
             }

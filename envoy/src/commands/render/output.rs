@@ -6,10 +6,10 @@ use std::{fs, io};
 use llm_balancer_config::Config;
 
 use crate::cli::RenderArgs;
-use crate::support::failure::Failure;
+use crate::support::command_error::CommandError;
 use crate::support::{files, socket};
 
-pub(super) fn socket_path(args: &RenderArgs, config: &Config) -> Result<String, Failure> {
+pub(super) fn socket_path(args: &RenderArgs, config: &Config) -> Result<String, CommandError> {
     socket::path(config, &args.redis_socket, "choose a shorter --redis-socket")
 }
 
@@ -18,7 +18,7 @@ pub(super) struct OutputFolder(PathBuf);
 
 impl OutputFolder {
     /// Makes the folder if it does not exist.
-    pub(super) fn create(dir: &Path) -> Result<Self, Failure> {
+    pub(super) fn create(dir: &Path) -> Result<Self, CommandError> {
         let path = fs::create_dir_all(dir).and_then(|()| fs::canonicalize(dir));
         path.map(Self).map_err(|error| cannot_write(dir, &error))
     }
@@ -34,12 +34,12 @@ impl OutputFolder {
     }
 
     /// Writes a file that only its owner can read.
-    pub(super) fn write(&self, name: &str, content: &[u8]) -> Result<(), Failure> {
+    pub(super) fn write(&self, name: &str, content: &[u8]) -> Result<(), CommandError> {
         files::write_private(&self.file(name), content).map_err(|error| cannot_write(&self.0, &error))
     }
 
     /// Removes the numbered files of an earlier `render`, which `kubectl apply` would apply too. Returns their names.
-    pub(super) fn remove_others(&self, written: &[String]) -> Result<Vec<String>, Failure> {
+    pub(super) fn remove_others(&self, written: &[String]) -> Result<Vec<String>, CommandError> {
         let cannot_write = |error| cannot_write(&self.0, &error);
         let mut removed = Vec::new();
         for entry in fs::read_dir(&self.0).map_err(cannot_write)?.flatten() {
@@ -54,8 +54,8 @@ impl OutputFolder {
     }
 }
 
-fn cannot_write(dir: &Path, error: &io::Error) -> Failure {
-    Failure::Io(format!("cannot write to {}: {error}", dir.display()))
+fn cannot_write(dir: &Path, error: &io::Error) -> CommandError {
+    CommandError::Io(format!("cannot write to {}: {error}", dir.display()))
 }
 
 /// Whether `render` names its files like this: `07-service.yaml`

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 /// Printed to standard error before the program exits.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Failure {
+pub enum CommandError {
     /// The command line, or a file that it names.
     Usage(String),
     /// The configuration is refused; its findings are printed.
@@ -16,7 +16,7 @@ pub enum Failure {
     EnvoyExited(u8),
 }
 
-impl Failure {
+impl CommandError {
     /// 1 for the configuration or the machine, 2 for the command line, else Envoy's own code.
     pub fn exit_code(&self) -> ExitCode {
         match self {
@@ -27,7 +27,7 @@ impl Failure {
     }
 }
 
-impl fmt::Display for Failure {
+impl fmt::Display for CommandError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Usage(message) | Self::Io(message) => f.write_str(message),

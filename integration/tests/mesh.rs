@@ -117,16 +117,11 @@ async fn metrics_have_their_labels_in_a_mesh_too() {
     for (mesh, args) in WAYS {
         let world = World::group(mesh, args, &["paris"], "", "").await;
         assert_eq!(world.client.chat("gpt").await.status, 200, "{mesh} {args:?}");
-        let (admin, mut metrics) = (Client::new(world.gateway.admin_port), String::new());
-        let counted = eventually(async || {
-            metrics = admin.get("/stats/prometheus").await.text();
-            let version = concat!("llm_balancer_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1");
-            metrics.contains(version)
-                && metrics.lines().any(|line| {
-                    line.starts_with("llm_balancer_requests_total{") && line.contains("group=\"gpt\"")
-                })
-        });
-        assert!(counted.await, "{mesh} {args:?}: {metrics}");
+        let version = concat!("llm_balancer_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1");
+        let of_gpt =
+            |line: &str| line.starts_with("llm_balancer_requests_total{") && line.contains("group=\"gpt\"");
+        let have = |metrics: &str| metrics.contains(version) && metrics.lines().any(of_gpt);
+        world.gateway.assert_metrics(&format!("{mesh} {args:?}"), have).await;
     }
 }
 
@@ -228,12 +223,7 @@ async fn in_istio_a_file_that_the_filter_refuses_is_counted_and_the_one_before_s
         istio::apply_to(&world.gateway, &world.rendered, &changed);
         // As the alert `LlmBalancerReloadRejected` reads it.
         let rejected = "envoy_extension_config_discovery_http_filter_llm_balancer_update_rejected{} 1";
-        let (admin, mut metrics) = (Client::new(world.gateway.admin_port), String::new());
-        let counted = eventually(async || {
-            metrics = admin.get("/stats/prometheus").await.text();
-            metrics.contains(rejected)
-        });
-        assert!(counted.await, "{args:?}: {metrics}");
+        world.gateway.assert_metrics(&format!("{args:?}"), |metrics| metrics.contains(rejected)).await;
         assert_eq!(world.client.chat("gpt").await.status, 200, "{args:?}");
     }
 }

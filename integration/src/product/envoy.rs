@@ -12,6 +12,7 @@ use tokio::time::sleep;
 
 use crate::child_process::dies_with_this_thread;
 use crate::clients::Client;
+use crate::eventually;
 use crate::network::free_port;
 
 /// Longer than any start on a busy machine.
@@ -71,6 +72,16 @@ impl Envoy {
             assert!(messages.contains("in use"), "{messages}");
         }
         panic!("five times in a row the port was taken");
+    }
+
+    /// Waits until its metrics have what they should; `of` says whose they are.
+    pub async fn assert_metrics(&self, of: &str, have: impl Fn(&str) -> bool) {
+        let (admin, mut metrics) = (Client::new(self.admin_port), String::new());
+        let counted = eventually(async || {
+            metrics = admin.get("/stats/prometheus").await.text();
+            have(&metrics)
+        });
+        assert!(counted.await, "{of}: {metrics}");
     }
 
     /// The access log so far.

@@ -12,9 +12,11 @@
 //! Only the tail of the stream is kept and read, so a chunk costs a look at its last lines. What
 //! the tail does not show is not held against an answer.
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
-use memchr::{memchr, memmem, memrchr2};
+use memchr::memmem::{self, Finder};
+use memchr::{memchr, memrchr2};
 
 use super::finish_reason;
 use super::response_check::FalseSuccess;
@@ -24,7 +26,9 @@ use crate::http::route::wire;
 /// Bytes of the tail: at least so many, where the stream has them, and at most twice as many.
 const TAIL: usize = 1024;
 
-const FINISH_REASON: &str = "\"finish_reason\"";
+/// Names of members, in quotes.
+static FINISH_REASON: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"finish_reason\""));
+static STOP_REASON: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"stop_reason\""));
 
 const GIVEN_UP: &str = "an answer that it gave up";
 
@@ -86,12 +90,10 @@ impl FinalEventScan {
         let has = |word: &[u8]| memmem::find(&self.tail, word).is_some();
         let shows_output = match self.route {
             _ if self.is_chat => {
-                has(b"\"choices\"") && !self.has_text(FINISH_REASON) && usage.usage().is_none()
+                has(b"\"choices\"") && !self.has_text(&FINISH_REASON) && usage.usage().is_none()
             }
             // Its first event has a usage.
-            "/messages" => {
-                (has(b"content_block_") || has(b"message_start")) && !self.has_text("\"stop_reason\"")
-            }
+            "/messages" => (has(b"content_block_") || has(b"message_start")) && !self.has_text(&STOP_REASON),
             "/responses" => has(b"\"response.") && usage.usage().is_none(),
             _ => false,
         };
@@ -104,15 +106,15 @@ impl FinalEventScan {
     pub fn failure(&self, chunk: &[u8]) -> Option<FalseSuccess> {
         let end = if self.tail.is_empty() { chunk } else { &self.tail };
         let has_failed = self.is_chat
-            && texts(end, FINISH_REASON).any(|text| {
+            && texts(end, &FINISH_REASON).any(|text| {
                 let end = memchr(b'"', text).unwrap_or(text.len());
                 text.get(..end).is_some_and(finish_reason::is_failure)
             });
         has_failed.then(|| FalseSuccess::without_message(wire(self.route), 200, GIVEN_UP))
     }
 
-    /// Whether a member of this name, in quotes, has a text for a value.
-    fn has_text(&self, name: &str) -> bool {
+    /// Whether a member of this name has a text for a value.
+    fn has_text(&self, name: &Finder<'_>) -> bool {
         texts(&self.tail, name).next().is_some()
     }
 
@@ -137,10 +139,10 @@ impl FinalEventScan {
     }
 }
 
-/// What follows the opening quote of each text that is the value of a member of this name, in quotes.
-fn texts<'a>(json: &'a [u8], name: &str) -> impl Iterator<Item = &'a [u8]> {
-    memmem::find_iter(json, name).filter_map(move |at| {
-        let value = json.get(at.saturating_add(name.len())..)?.trim_ascii_start();
+/// What follows the opening quote of each text that is the value of a member of this name.
+fn texts<'a>(json: &'a [u8], name: &Finder<'_>) -> impl Iterator<Item = &'a [u8]> {
+    name.find_iter(json).filter_map(move |at| {
+        let value = json.get(at.saturating_add(name.needle().len())..)?.trim_ascii_start();
         value.strip_prefix(b":")?.trim_ascii_start().strip_prefix(b"\"")
     })
 }

@@ -7,7 +7,8 @@ mod json_scanner;
 use std::sync::LazyLock;
 
 use json_scanner::JsonScanner;
-use memchr::memmem::{self, Finder};
+use memchr::memmem::Finder;
+use memchr::{memchr, memchr_iter};
 
 use crate::http::json::{Object, uint};
 use crate::http::sse::{self, Piece, Splitter};
@@ -197,10 +198,19 @@ fn is_without_usage(chunk: &[u8]) -> bool {
 
 /// The empty lines of a chunk that begins with a line and ends with an empty one.
 fn blank_lines(chunk: &[u8]) -> u64 {
-    let (line_end, blank): (&[u8], &[u8]) =
-        if chunk.ends_with(b"\r\n") { (b"\r\n", b"\r\n\r\n") } else { (b"\n", b"\n\n") };
-    let first = u64::from(chunk.starts_with(line_end));
-    first.saturating_add(memmem::find_iter(chunk, blank).count() as u64)
+    // Most chunks are one event of one line.
+    let first = memchr(b'\n', chunk);
+    if first.and_then(|end| end.checked_add(2)) == Some(chunk.len()) && first != Some(0) {
+        return 1;
+    }
+    let (mut blank, mut start) = (0_u64, 0);
+    for end in memchr_iter(b'\n', chunk) {
+        if matches!(chunk.get(start..end), Some(b"" | b"\r")) {
+            blank = blank.saturating_add(1);
+        }
+        start = end.saturating_add(1);
+    }
+    blank
 }
 
 /// Feeds the data of the events in a chunk. Returns how many end there.

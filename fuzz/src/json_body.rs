@@ -154,8 +154,10 @@ impl Check<'_> {
         let mut extra = json::last_of_each(&extra);
         extra.retain(|member| {
             let name = fold_case(&member.name);
-            self.is_withheld(&name) != Withheld::Yes
-                && !matches!(&*name, "model" | "stream" | "stream_options")
+            // Another one within is a member like others.
+            (name == "extra_body" && !self.is_dropped(&name))
+                || (self.is_withheld(&name) != Withheld::Yes
+                    && !matches!(&*name, "model" | "stream" | "stream_options"))
         });
         extra
     }
@@ -164,12 +166,17 @@ impl Check<'_> {
     fn is_withheld(&self, name: &str) -> Withheld {
         let stores = json::last(&self.client, "store") == Some("true");
         let is_stored = name == "metadata" && stores && self.route.suffix == "/chat/completions";
-        let is_dropped = self.deployment.drop_params.iter().any(|dropped| fold_case(dropped) == name);
+        let is_dropped = self.is_dropped(name);
         match withheld(name, self.route.suffix) {
             _ if is_dropped => Withheld::Yes,
             _ if is_stored => Withheld::No,
             by_name => by_name,
         }
+    }
+
+    /// Whether the deployment drops the client's members of this name in lower case.
+    fn is_dropped(&self, name: &str) -> bool {
+        self.deployment.drop_params.iter().any(|dropped| fold_case(dropped) == name)
     }
 
     /// Whether a name that the client has set is in the deployment's body, from wherever.
@@ -196,8 +203,10 @@ impl Check<'_> {
         let name = fold_case(&member.name);
         let is_of_client = || {
             let extra = self.extra();
-            let own = extra.iter().chain(&self.client).find(|own| own.name == member.name);
-            own.is_some_and(|own| self.is_withheld(&name) != Withheld::Yes && self.is_same(own, member))
+            let of_extra = extra.iter().find(|own| own.name == member.name);
+            let own = || self.client.iter().find(|own| own.name == member.name);
+            let own = of_extra.or_else(|| own().filter(|_| self.is_withheld(&name) != Withheld::Yes));
+            own.is_some_and(|own| self.is_same(own, member))
         };
         let is_of_router = name == "model" || (name == "stream_options" && self.asks_for_usage(member.value));
         assert!(is_of_file || is_of_router || is_of_client(), "{}: {shown}", member.written);

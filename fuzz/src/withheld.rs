@@ -13,14 +13,14 @@ pub enum Withheld {
 }
 
 /// What LiteLLM strips, and what says where a request goes and with which key.
-const STRIPPED: [&str; 40] = [
+const STRIPPED: [&str; 39] = [
     "litellm_metadata", "tags", "fallbacks", "context_window_fallbacks", "content_policy_fallbacks",
     "num_retries", "timeout", "stream_timeout", "request_timeout", "max_retries", "cache", "caching",
-    "guardrails", "priority", "rpm", "tpm", "weight", "order", "drop_params", "disable_fallbacks",
-    "mock_response", "mock_testing_fallbacks", "mock_testing_rate_limit_error", "api_key", "api_base",
-    "base_url", "api_version", "custom_llm_provider", "organization", "headers", "extra_headers",
-    "extra_body", "aws_access_key_id", "aws_secret_access_key", "vertex_credentials", "vertex_project",
-    "azure_ad_token", "client_secret", "model_list", "routing_strategy",
+    "guardrails", "rpm", "tpm", "weight", "order", "drop_params", "disable_fallbacks", "mock_response",
+    "mock_testing_fallbacks", "mock_testing_rate_limit_error", "api_key", "api_base", "base_url",
+    "api_version", "custom_llm_provider", "organization", "headers", "extra_headers", "extra_body",
+    "aws_access_key_id", "aws_secret_access_key", "vertex_credentials", "vertex_project", "azure_ad_token",
+    "client_secret", "model_list", "routing_strategy",
 ];
 
 /// Other settings of LiteLLM of one word.

@@ -38,7 +38,9 @@ pub use config::*;
 pub use diagnostics::{Finding, Severity};
 pub use keys::{documented_tables, is_litellms_own_member};
 pub use max_edge_retries::max_edge_retries;
-pub use providers::{ChatParams, are_related, infer_provider, name_at, router_name, upstream_name};
+pub use providers::{
+    ChatParams, are_related, infer_provider, is_openais, name_at, router_name, upstream_name,
+};
 pub use read::{Loaded, Reading, json_document, load, read, read_bytes};
 pub use values::Secret;
 pub use values::url::bracketed;

@@ -59,6 +59,11 @@ enum Family {
     Other,
 }
 
+/// Whether a host is OpenAI's own.
+pub fn is_openais(host: &str) -> bool {
+    host.strip_suffix("openai.com").is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+}
+
 impl ChatParams {
     /// `model` as in the file, `azure/gpt5_series/mine`. `base_model` is what a deployment of Azure
     /// with a name of its own runs. `allowed` are parameters that are sent although the provider is
@@ -123,9 +128,7 @@ impl ChatParams {
     /// Whether the role `developer` is sent as it is, to OpenAI at `host` or to a model that LiteLLM
     /// knows to have it. Others refuse it, or leave the message out of the prompt.
     pub fn knows_developer(&self, host: &str, model: &str) -> bool {
-        let is_openais =
-            host.strip_suffix("openai.com").is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
-        is_openais || self.names == Names::OpenAi && self.family_of(model) == Family::OSeries
+        is_openais(host) || self.names == Names::OpenAi && self.family_of(model) == Family::OSeries
     }
 
     fn reasons(&self, model: &str) -> bool {

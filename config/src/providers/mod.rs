@@ -21,7 +21,7 @@ mod spelling;
 mod table;
 mod tls;
 
-pub use chat_params::ChatParams;
+pub use chat_params::{ChatParams, is_openais};
 pub(crate) use context::{ResolveError, Unsupported};
 pub use infer::{are_related, infer_provider, name_at};
 pub(crate) use proxies::read_proxies;

@@ -19,8 +19,9 @@
 //! "Anywhere" is an untried deployment first. The only deployment of a group cools down by
 //! LiteLLM's rules ([`cooldown`](super::cooldown)). A code decides before a phrase, and a phrase
 //! before the status. In a 400 or 422, whose message may repeat the request, a phrase that makes a
-//! deployment cool down has to begin the message ([`own_words`](super::own_words)). Of a body that is not JSON, only the status decides, unless the text names
-//! the parameter that the router added.
+//! deployment cool down has to begin the message ([`own_words`](super::own_words)). Of a page,
+//! truncated JSON or a single word, only the status decides, unless it names the parameter that the
+//! router added.
 
 use super::codes::{self, Meaning};
 use std::time::Duration;
@@ -65,7 +66,9 @@ pub fn classify(error: &ProviderError<'_>) -> Classified {
     let mut body = ErrorBody::read(error.body);
     body.codes.extend(error.error_type.map(str::to_ascii_lowercase));
     let model = Some(error.model).filter(|_| error.is_wildcard);
-    let may_quote = matches!(error.status, 400 | 422);
+    // Under a status of success, that of the body counts.
+    let status = if error.status < 300 { body.fitting_status() } else { Some(error.status) };
+    let may_quote = matches!(status, Some(400 | 422));
     let after_url = if may_quote { AfterUrl::Skip } else { AfterUrl::Read };
     let unquoted = |message: &String| unquoted(message, model, after_url);
     let messages: Vec<String> = body.messages.iter().map(unquoted).collect();
@@ -179,8 +182,8 @@ impl ParsedError<'_> {
         }
     }
 
-    /// The same, where it counts against the deployment. Where the request may be wrong in itself, a
-    /// phrase has to begin the message.
+    /// Whether it has a code or a phrase of this meaning that counts against the deployment. Where the
+    /// request may be wrong in itself, a phrase has to begin the message.
     fn blames(&self, meaning: Meaning) -> bool {
         if matches!(self.status, 400 | 422) {
             codes::has(self.body, meaning) || phrases::begins(self.messages, meaning)

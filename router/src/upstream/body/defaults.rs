@@ -3,7 +3,7 @@
 //! `AnthropicMessagesRequestOptionalParams`). What the client sends goes anywhere, and so does
 //! `extra_body`, but to where tokens are counted or a conversation is compacted.
 
-use llm_balancer_config::Deployment;
+use llm_balancer_config::{Deployment, is_openais};
 
 use crate::http::route::{COMPACT, COUNT_TOKENS, INPUT_TOKENS, MESSAGES, ModelRoute, RESPONSES};
 
@@ -69,7 +69,7 @@ pub(super) fn overrides_clients(key: &str) -> bool {
 pub(super) fn is_for_a_queue(route: ModelRoute, deployment: &Deployment) -> bool {
     let is_a_server = match &*deployment.provider {
         "hosted_vllm" | "litellm_proxy" => true,
-        "openai" | "text-completion-openai" => !deployment.endpoint.host.ends_with("api.openai.com"),
+        "openai" | "text-completion-openai" => !is_openais(&deployment.endpoint.host),
         _ => false,
     };
     matches!(route.suffix, "/chat/completions" | "/completions") && !is_a_server

@@ -10,6 +10,7 @@ use super::{
 };
 use crate::failure::ErrorBody;
 use crate::http::json::{self, Object};
+use crate::http::route::MESSAGES;
 use crate::http::sse::{Piece, Splitter};
 
 /// The fields of an event. `error` is llama.cpp's until September 2025: an event of that name, with
@@ -127,7 +128,9 @@ pub(super) fn check(text: &[u8], response: &HeldResponse<'_>) -> CheckResult {
     }
     // Model output shows before an event is complete.
     let is_content = event.data(line).is_some_and(|data| top_level::scan(&data) == ObjectScan::Content);
-    if is_content && !ERROR.contains(&event.name) && event.name != MESSAGE_DELTA {
+    // A refusal shows at its end.
+    let may_refuse = event.name == MESSAGE_DELTA || (event.name.is_empty() && response.route == MESSAGES);
+    if is_content && !ERROR.contains(&event.name) && !may_refuse {
         return GENUINE;
     }
     let is_preamble = start.has_preamble || PREAMBLE.contains(&event.name);
@@ -189,7 +192,9 @@ impl<'a> SseEvent<'a> {
         }
         let has_name = has_name || own_type.is_some();
         match object {
-            Some(chunk) if !has_name && is_without_output(&chunk) => Seen::Preamble,
+            Some(chunk) if !has_name && is_without_output(&chunk) && !has_completion(&chunk) => {
+                Seen::Preamble
+            }
             _ if scan == ObjectScan::Content || has_name => Seen::Output,
             Some(_) if missing_answer(response.route, data).is_none() => Seen::Output,
             _ if ExpectedBody::of(response.route) != ExpectedBody::JsonOrEvents => Seen::Output,
@@ -215,6 +220,12 @@ fn is_end(name: &[u8], data: &[u8], object: Option<&Object<'_>>) -> bool {
 
 fn is_empty(value: &str) -> bool {
     matches!(value, "null" | "\"\"" | "[]" | "{}")
+}
+
+/// Whether a chunk counts tokens of an answer, if only of hidden reasoning.
+fn has_completion(chunk: &Object<'_>) -> bool {
+    let usage = chunk.present("usage").and_then(|usage| Object::parse(usage.as_bytes()).ok());
+    usage.is_some_and(|usage| usage.present("completion_tokens").and_then(json::uint) > Some(0))
 }
 
 /// Whether an object is a chunk of a chat with a role alone, or with Azure's verdict about the prompt.
@@ -307,6 +318,7 @@ mod tests {
             "data: {\"choices\":[{\"text\":\"hi\"}]}\n\n",
             "data: {\"type\":\"another.format\"}\n\n",
             "data: {\"response\":\"hi\"}\n\n",
+            "data: {\"choices\":[],\"usage\":{\"completion_tokens\":57}}\n\n",
             "data: {\"message\":{\"content\":\"hi\"},\"done\":false}\n\n",
         ] {
             assert_eq!(checked(first, false), stream, "{first}");

@@ -6,10 +6,14 @@ use crate::http::route::{MESSAGES, RESPONSES};
 
 /// Routes, what of an answer each needs at least one of, and how an object without is called. The
 /// first of a route's members is that of its API; the others are those of Cohere, Ollama, llama.cpp,
-/// Vertex AI and MLflow under the same path. A background response may have an id alone.
+/// Baidu, Vertex AI and MLflow under the same path. A background response may have an id alone.
 const ANSWERS: [(&str, &[&str], &str); 5] = [
-    ("/chat/completions", &["choices", "message", "messages", "response", "predictions"], WITHOUT_CHOICES),
-    ("/completions", &["choices", "response", "predictions"], WITHOUT_CHOICES),
+    (
+        "/chat/completions",
+        &["choices", "message", "messages", "response", "result", "predictions"],
+        WITHOUT_CHOICES,
+    ),
+    ("/completions", &["choices", "content", "response", "result", "predictions"], WITHOUT_CHOICES),
     ("/embeddings", &["data", "embeddings", "embedding", "predictions"], "JSON without data"),
     (MESSAGES, &["content"], "JSON without content"),
     (RESPONSES, &["output", "id"], "JSON without output"),
@@ -17,10 +21,12 @@ const ANSWERS: [(&str, &[&str], &str); 5] = [
 
 const WITHOUT_CHOICES: &str = "JSON without choices";
 /// In other servers' bodies these are a text, and in errors as well.
-const TEXTS: [&str; 2] = ["response", "id"];
+const TEXTS: [&str; 4] = ["response", "result", "content", "id"];
 
 /// Alone, they name an answer that the client asks for later, as xAI's deferred chats do.
 const LATER: [&str; 2] = ["request_id", "id"];
+/// Beside them, the state of such an answer (Zhipu).
+const STATE: &str = "task_status";
 
 /// How a complete object is called that is no answer of this route.
 pub(super) fn missing_answer(route: &str, text: &[u8]) -> Option<&'static str> {
@@ -30,7 +36,9 @@ pub(super) fn missing_answer(route: &str, text: &[u8]) -> Option<&'static str> {
         let is_text = TEXTS.contains(member);
         object.present(member).is_some_and(|value| is_text || value.starts_with(['[', '{']))
     };
-    let is_deferred = || matches!(object.members(), [only] if LATER.contains(&&*only.key));
+    let is_deferred = || {
+        matches!(object.members(), [only] if LATER.contains(&&*only.key)) || object.present(STATE).is_some()
+    };
     (!members.iter().any(has) && !is_deferred()).then_some(*name)
 }
 
@@ -83,6 +91,9 @@ mod tests {
             ("/chat/completions", "[]"),
             ("/completions", r#"{"model":"m","response":"hi"}"#),
             ("/completions", r#"{"content":"hi","stop":true}"#),
+            ("/completions", r#"{"content":"","stop":true}"#),
+            ("/chat/completions", r#"{"id":"as-1","object":"chat.completion","result":""}"#),
+            ("/chat/completions", r#"{"id":"1","request_id":"2","model":"m","task_status":"PROCESSING"}"#),
             ("/embeddings", r#"{"object":"list","data":[]}"#),
             ("/embeddings", r#"{"embeddings":[[0.5]]}"#),
             ("/embeddings", "[[0.5]]"),

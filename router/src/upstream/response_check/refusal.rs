@@ -16,7 +16,10 @@ const CLASS: &str = r#"{"error":{"code":"content_policy_violation"}}"#;
 
 /// The error that a complete answer without output is, or the end of a stream without output.
 pub(super) fn refusal(route: &str, data: &[u8]) -> Option<FalseSuccess> {
-    let answer = Object::parse(data).ok().filter(|_| route == MESSAGES)?;
+    if route != MESSAGES {
+        return None;
+    }
+    let answer = Object::parse(data).ok()?;
     let end = match answer.present("delta") {
         Some(delta) => Object::parse(delta.as_bytes()).ok()?,
         None => answer,
@@ -90,9 +93,12 @@ mod tests {
     #[test]
     fn a_refusal_in_pieces_waits_for_its_end() {
         let stream = format!("{START}{}", delta(&refused(DETAILS)));
-        for end in 1..stream.len() {
-            let start = stream.get(..end).unwrap();
-            assert_eq!(checked(start, false, true), CheckResult::Undecided, "{start}");
+        let nameless = stream.replace("event: message_start\n", "").replace("event: message_delta\n", "");
+        for stream in [stream, nameless] {
+            for end in 1..stream.len() {
+                let start = stream.get(..end).unwrap();
+                assert_eq!(checked(start, false, true), CheckResult::Undecided, "{start}");
+            }
         }
     }
 

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use memchr::memmem;
+
 use super::bare_error::is_bare_error;
 use super::missing_answer::missing_answer;
 use super::top_level::{self, ObjectScan};
@@ -196,6 +198,7 @@ impl<'a> SseEvent<'a> {
                 Seen::Preamble
             }
             _ if scan == ObjectScan::Content || has_name => Seen::Output,
+            Some(other) if !other.members().is_empty() && !says_anything(data) => Seen::Output,
             Some(_) if missing_answer(response.route, data).is_none() => Seen::Output,
             _ if ExpectedBody::of(response.route) != ExpectedBody::JsonOrEvents => Seen::Output,
             _ => Seen::Words(self.data.unwrap_or_default()),
@@ -246,6 +249,13 @@ fn is_without_output(object: &Object<'_>) -> bool {
     };
     let choices = object.get("choices").and_then(|choices| json::list(choices, MAX_CHOICES));
     choices.is_some_and(|choices| choices.iter().all(is_silent))
+}
+
+/// Whether data have a code or a message, as errors and progress do, or Tencent's `Error` within
+/// another object. Others are of an unknown format.
+fn says_anything(data: &[u8]) -> bool {
+    let body = ErrorBody::read(data);
+    !body.codes.is_empty() || !body.messages.is_empty() || memmem::find(data, b"\"Error\"").is_some()
 }
 
 /// Whether data are a code, which an error has, and a message. Other codes may be progress.
@@ -318,6 +328,7 @@ mod tests {
             "data: {\"choices\":[{\"text\":\"hi\"}]}\n\n",
             "data: {\"type\":\"another.format\"}\n\n",
             "data: {\"response\":\"hi\"}\n\n",
+            "data: {\"n\":0}\n\n",
             "data: {\"choices\":[],\"usage\":{\"completion_tokens\":57}}\n\n",
             "data: {\"message\":{\"content\":\"hi\"},\"done\":false}\n\n",
         ] {

@@ -72,18 +72,8 @@ impl ResponseScan {
             _ => hostcalls::now().saturating_sub(since),
         };
         let pieces = pieces.saturating_add(1);
-        let header = |name: &str| hostcalls::header(MapType::HttpResponseHeaders, name);
-        let Self { route, status, .. } = *self;
-        let checked = check(&HeldResponse {
-            route,
-            status,
-            bytes,
-            complete,
-            pieces,
-            held_for,
-            header: &header,
-            refusal_falls_back,
-        });
+        let response = self.response(bytes, complete);
+        let checked = check(&HeldResponse { pieces, held_for, refusal_falls_back, ..response });
         match checked {
             CheckResult::Genuine(form) => self.begin(form),
             CheckResult::Undecided if pieces == 1 => self.held = Some((hostcalls::now(), pieces)),
@@ -91,6 +81,20 @@ impl ResponseScan {
             CheckResult::Failed(_) => {}
         }
         checked
+    }
+
+    /// Bytes of it that are one piece and are not held, and for whose refusal there is no fallback.
+    fn response<'a>(&self, bytes: &'a [u8], complete: bool) -> HeldResponse<'a> {
+        HeldResponse {
+            route: self.route,
+            status: self.status,
+            bytes,
+            complete,
+            pieces: 1,
+            held_for: Duration::ZERO,
+            header: &|name| hostcalls::header(MapType::HttpResponseHeaders, name),
+            refusal_falls_back: &|| false,
+        }
     }
 
     /// What is held passes, unless it shows an error.
@@ -143,20 +147,7 @@ impl ResponseScan {
 
     /// Goes on checking behind what has passed before any output.
     fn check_late(&mut self, bytes: &[u8], complete: bool) -> Option<FalseSuccess> {
-        let header = |name: &str| hostcalls::header(MapType::HttpResponseHeaders, name);
-        let (pieces, held_for) = (1, Duration::ZERO);
-        let Self { route, status, .. } = *self;
-        let refusal_falls_back = &|| false;
-        let next = HeldResponse {
-            route,
-            status,
-            bytes,
-            complete,
-            pieces,
-            held_for,
-            header: &header,
-            refusal_falls_back,
-        };
+        let next = self.response(bytes, complete);
         let (form, found) = match self.late.feed(&next) {
             CheckResult::Undecided => (BodyFormat::Unknown, None),
             CheckResult::Genuine(form) => (form, None),

@@ -20,15 +20,15 @@ pub(super) fn page<'l, 'c>(all: &'l [Listed<'c>], query: &str) -> Result<(&'l [L
         }
         None => all.len(),
     };
-    let (start, end) = if let Some(end) = place(all, query, "before_id")? {
-        (end.saturating_sub(limit), end)
+    let (page, has_more) = if let Some(end) = place(all, query, "before_id")? {
+        let start = end.saturating_sub(limit);
+        (all.get(start..end), start > 0)
     } else {
         let start = place(all, query, "after_id")?.map_or(0, |place| place.saturating_add(1));
-        (start, start.saturating_add(limit).min(all.len()))
+        let end = start.saturating_add(limit).min(all.len());
+        (all.get(start..end), end < all.len())
     };
-    let is_backwards = query_value(query, "before_id").is_some();
-    let has_more = if is_backwards { start > 0 } else { end < all.len() };
-    Ok((all.get(start..end).unwrap_or_default(), has_more))
+    Ok((page.unwrap_or_default(), has_more))
 }
 
 /// Where the model of this parameter is in the list.

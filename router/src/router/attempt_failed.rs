@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::failed_attempt::FailedAttempt;
+use super::failed_attempt::{FailedAttempt, has_fallback};
 use super::resend::resend;
 use super::retry_options::RetryOptions;
 use super::{ErrorResponse, Router, Verdict, betas};
@@ -37,8 +37,7 @@ pub(super) fn refusal_falls_back(router: &Router, attempt: &Attempt) -> bool {
         return false;
     }
     let failed = router.failed_group(&attempt.model, router.deployment(attempt.deployment));
-    let mut chain = retry_state.fallback_chain.clone();
-    chain.next(&router.config.router, &attempt.routing, &failed, ErrorClass::ContentPolicy).is_some()
+    has_fallback(router, attempt, retry_state, &failed, ErrorClass::ContentPolicy)
 }
 
 /// See [`Router::on_reset`].

@@ -169,9 +169,7 @@ impl<'a> FailedAttempt<'a> {
 
     /// Whether any fallback is left.
     pub fn has_fallback(&self) -> bool {
-        let settings = &self.router.config.router;
-        let mut chain = self.retry_state.fallback_chain.clone();
-        chain.next(settings, &self.attempt.routing, &self.group(), self.error.class).is_some()
+        has_fallback(self.router, &self.attempt, &self.retry_state, &self.group(), self.error.class)
     }
 
     /// Goes on to the next fallback, if there is one.
@@ -286,6 +284,18 @@ fn wait_of(error: &AttemptError) -> Option<u64> {
 /// Whether the provider has sent an error, and not only a redirect.
 fn is_from_provider(failure: &Failure) -> bool {
     matches!(failure, Failure::Provider { status: 400.., .. })
+}
+
+/// Whether any fallback is left for an attempt that fails in this way.
+pub(super) fn has_fallback(
+    router: &Router,
+    attempt: &Attempt,
+    retry_state: &RetryState,
+    failed: &FailedGroup<'_>,
+    class: ErrorClass,
+) -> bool {
+    let mut chain = retry_state.fallback_chain.clone();
+    chain.next(&router.config.router, &attempt.routing, failed, class).is_some()
 }
 
 /// The class of a failure, by what the provider has sent of it.

@@ -97,8 +97,8 @@ async function raised(action) {
 const asked = (model, mark, { stream = false, ...options } = {}) => raised(() => client(options).messages.create(asks(mark, { model, stream })));
 
 const errors = {
-  unknown_model: (mark) => asked('nobody-knows', mark),
-  unknown_model_retrieved: () => raised(() => client().models.retrieve('nobody-knows')),
+  unknown_model: (mark) => asked('no-such-model', mark),
+  unknown_model_retrieved: () => raised(() => client().models.retrieve('no-such-model')),
   model_of_openais_api_alone: (mark) => asked('gpt', mark),
   wrong_key: (mark) => asked('claude', mark, { apiKey: 'sk-wrong' }),
   provider_bad_request: (mark) => asked('refusing', mark),

@@ -288,17 +288,17 @@ def asked(model, mark, **options):
 
 @feature("errors")
 def unknown_model(mark):
-    return asked("nobody-knows", mark)
+    return asked("no-such-model", mark)
 
 
 @feature("errors")
 def unknown_model_retrieved(mark):
-    return raised(lambda: client().models.retrieve("nobody-knows"))
+    return raised(lambda: client().models.retrieve("no-such-model"))
 
 
 @feature("errors")
 def page_behind_an_unknown_model(mark):
-    return raised(lambda: client().models.list(after_id="nobody-knows"))
+    return raised(lambda: client().models.list(after_id="no-such-model"))
 
 
 @feature("errors")

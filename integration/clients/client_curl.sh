@@ -57,7 +57,7 @@ forms() {
 
 errors() {
     local chat='"messages": [{"role": "user", "content": "MARK"}]}'
-    post unknown_model /v1/chat/completions "{\"model\": \"nobody-knows\", $chat"
+    post unknown_model /v1/chat/completions "{\"model\": \"no-such-model\", $chat"
     key=sk-wrong post wrong_key /v1/chat/completions "{\"model\": \"gpt\", $chat"
     post no_json /v1/chat/completions '{"model": "gpt", MARK'
     post unknown_route /v1/nothing '{"model": "gpt", "input": "MARK"}'

@@ -184,7 +184,7 @@ def raised(name, mark, **options):
 
 @feature("errors")
 def unknown_model(mark):
-    return raised("nobody-knows", mark)
+    return raised("no-such-model", mark)
 
 
 @feature("errors")

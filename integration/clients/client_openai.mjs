@@ -154,7 +154,7 @@ const dated = { apiKey: KEY, apiVersion: '2025-04-01-preview', maxRetries: 0, ti
 
 const azure = {
   azure_by_endpoint: (mark) => byEveryRoute(new AzureOpenAI({ endpoint: base(), ...dated }), mark),
-  azure_by_deployment: (mark) => byEveryRoute(new AzureOpenAI({ endpoint: base(), deployment: 'gpt', ...dated }), mark, 'nobody-knows'),
+  azure_by_deployment: (mark) => byEveryRoute(new AzureOpenAI({ endpoint: base(), deployment: 'gpt', ...dated }), mark, 'no-such-model'),
   azure_by_base_url: (mark) => byEveryRoute(new AzureOpenAI({ baseURL: `${base()}/openai`, ...dated }), mark),
   azure_v1: (mark) => byEveryRoute(client({ baseURL: `${base()}/openai/v1/` }), mark),
 };
@@ -173,8 +173,8 @@ async function raised(action) {
 const asked = (model, mark, { stream = false, ...options } = {}) => raised(() => client(options).chat.completions.create({ model, messages: says(mark), stream }));
 
 const errors = {
-  unknown_model: (mark) => asked('nobody-knows', mark),
-  unknown_model_retrieved: () => raised(() => client().models.retrieve('nobody-knows')),
+  unknown_model: (mark) => asked('no-such-model', mark),
+  unknown_model_retrieved: () => raised(() => client().models.retrieve('no-such-model')),
   wrong_key: (mark) => asked('gpt', mark, { apiKey: 'sk-wrong' }),
   provider_bad_request: (mark) => asked('refusing', mark),
   provider_not_found: (mark) => asked('missing', mark),

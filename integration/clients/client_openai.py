@@ -471,7 +471,7 @@ def azure_by_endpoint(mark):
 @feature("azure")
 def azure_by_deployment(mark):
     one = openai.AzureOpenAI(azure_endpoint=base(), azure_deployment="gpt", **AZURE)
-    return by_every_route(one, mark, model="nobody-knows")
+    return by_every_route(one, mark, model="no-such-model")
 
 
 @feature("azure")
@@ -516,12 +516,12 @@ def asked(model, mark, **options):
 
 @feature("errors")
 def unknown_model(mark):
-    return asked("nobody-knows", mark)
+    return asked("no-such-model", mark)
 
 
 @feature("errors")
 def unknown_model_retrieved(mark):
-    return raised(lambda: client().models.retrieve("nobody-knows"))
+    return raised(lambda: client().models.retrieve("no-such-model"))
 
 
 @feature("errors")

@@ -1,11 +1,10 @@
 // What conversations.py does, with OpenAI's client for Node.
 
-import { check, load } from './report.mjs';
+import { check, load, runConversations } from './report.mjs';
 
 const { default: OpenAI } = await load('openai');
 
 const TURNS = 4;
-const AT_ONCE = 12;
 const apiKey = process.env.LLM_BALANCER_KEY;
 const clients = process.env.LLM_BALANCER_URLS.split(',').map(
   (url) => new OpenAI({ baseURL: `${url}/v1`, apiKey, maxRetries: 0, timeout: 60_000 }),
@@ -39,7 +38,7 @@ async function lookBack(client, id, text) {
   const items = await client.responses.inputItems.list(id, { limit: 1, order: 'asc' });
   check(items.data[0].content[0].text === text, items);
   await client.responses.delete(id);
-  // Nobody knows it now. A deployment that is asked may refuse, and the SDK asks again, as it does by
+  // No deployment knows it now. One that is asked may refuse, and the SDK asks again, as it does by
   // default.
   const error = await client.responses.retrieve(id, {}, { maxRetries: 2 }).catch((error) => error);
   check(error instanceof OpenAI.NotFoundError && error.message.includes(id), error);
@@ -51,12 +50,4 @@ async function cancel(client) {
   check(cancelled.id === made.id && cancelled.status === 'cancelled', cancelled);
 }
 
-const errors = [];
-const numbers = Array.from({ length: Number(process.argv[3]) }, (_, number) => number);
-async function worker() {
-  for (let number; (number = numbers.shift()) !== undefined; ) {
-    await conversation(number).catch((error) => errors.push(String(error.stack ?? error)));
-  }
-}
-await Promise.all(Array.from({ length: AT_ONCE }, worker));
-console.log(JSON.stringify({ errors }));
+await runConversations(conversation);

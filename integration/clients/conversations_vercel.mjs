@@ -1,12 +1,11 @@
 // Conversations of Vercel's AI SDK with its defaults: each turn refers to the items of all turns before.
 
-import { check, load } from './report.mjs';
+import { check, load, runConversations } from './report.mjs';
 
 const { generateText, jsonSchema, stepCountIs, streamText, tool } = await load('ai');
 const { createOpenAI } = await load('@ai-sdk/openai');
 
 const TURNS = 4;
-const AT_ONCE = 12;
 const baseURL = `${process.env.LLM_BALANCER_URL}/v1`;
 const model = createOpenAI({ baseURL, apiKey: process.env.LLM_BALANCER_KEY })('gpt');
 const schema = jsonSchema({ type: 'object', properties: { city: { type: 'string' } }, required: ['city'] });
@@ -35,12 +34,4 @@ async function conversation(number) {
   }
 }
 
-const errors = [];
-const numbers = Array.from({ length: Number(process.argv[3]) }, (_, number) => number);
-async function worker() {
-  for (let number; (number = numbers.shift()) !== undefined; ) {
-    await conversation(number).catch((error) => errors.push(String(error.stack ?? error)));
-  }
-}
-await Promise.all(Array.from({ length: AT_ONCE }, worker));
-console.log(JSON.stringify({ errors }));
+await runConversations(conversation);

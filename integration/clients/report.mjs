@@ -44,3 +44,16 @@ export async function run(groups) {
     }
   }
 }
+
+/** Has as many conversations as the command line says, twelve at once, and prints what went wrong in them. */
+export async function runConversations(conversation) {
+  const errors = [];
+  const numbers = Array.from({ length: Number(process.argv[3]) }, (_, number) => number);
+  const worker = async () => {
+    for (let number; (number = numbers.shift()) !== undefined; ) {
+      await conversation(number).catch((error) => errors.push(String(error.stack ?? error)));
+    }
+  };
+  await Promise.all(Array.from({ length: 12 }, worker));
+  console.log(JSON.stringify({ errors }));
+}

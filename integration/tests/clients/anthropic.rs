@@ -100,8 +100,8 @@ async fn anthropics_python_client_raises_its_own_classes_of_errors() {
     assert_errors(
         &seen,
         &[
-            ("unknown_model", "BadRequestError", 400, "", "nobody-knows"),
-            ("unknown_model_retrieved", "NotFoundError", 404, "", "nobody-knows"),
+            ("unknown_model", "BadRequestError", 400, "", "no-such-model"),
+            ("unknown_model_retrieved", "NotFoundError", 404, "", "no-such-model"),
             ("page_behind_an_unknown_model", "BadRequestError", 400, "", "after_id"),
             ("model_of_openais_api_alone", "BadRequestError", 400, "", "/v1/chat/completions"),
             ("route_that_is_not_served", "NotFoundError", 404, "", "/v1/messages/batches"),
@@ -145,8 +145,8 @@ async fn anthropics_node_client_raises_its_own_classes_of_errors() {
     assert_errors(
         &node("errors").await,
         &[
-            ("unknown_model", "BadRequestError", 400, "", "nobody-knows"),
-            ("unknown_model_retrieved", "NotFoundError", 404, "", "nobody-knows"),
+            ("unknown_model", "BadRequestError", 400, "", "no-such-model"),
+            ("unknown_model_retrieved", "NotFoundError", 404, "", "no-such-model"),
             ("model_of_openais_api_alone", "BadRequestError", 400, "", "/v1/chat/completions"),
             ("wrong_key", "AuthenticationError", 401, "", ""),
             ("provider_bad_request", "BadRequestError", 400, "", "refusing_messages says 400"),

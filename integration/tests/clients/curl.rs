@@ -86,7 +86,7 @@ async fn curl_posts_forms_with_files() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn curl_sees_statuses_and_openais_shape_of_errors() {
     let wanted = [
-        ("unknown_model", 400, "nobody-knows"),
+        ("unknown_model", 400, "no-such-model"),
         ("wrong_key", 401, ""),
         ("no_json", 400, ""),
         ("unknown_route", 404, ""),

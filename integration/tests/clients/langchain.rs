@@ -71,7 +71,7 @@ async fn langchain_raises_the_errors_of_openais_client() {
     assert_errors(
         &run("errors").await,
         &[
-            ("unknown_model", "BadRequestError", 400, "", "nobody-knows"),
+            ("unknown_model", "BadRequestError", 400, "", "no-such-model"),
             ("wrong_key", "AuthenticationError", 401, "", ""),
             ("provider_not_found", "NotFoundError", 404, "", "missing says 404"),
             ("provider_limited", "RateLimitError", 429, "7", "limited says 429"),

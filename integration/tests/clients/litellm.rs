@@ -52,7 +52,7 @@ async fn litellm_raises_its_own_classes_of_errors() {
     assert_errors(
         &run("errors").await,
         &[
-            ("unknown_model", "BadRequestError", 400, "", "nobody-knows"),
+            ("unknown_model", "BadRequestError", 400, "", "no-such-model"),
             ("wrong_key", "AuthenticationError", 401, "", ""),
             ("provider_not_found", "NotFoundError", 404, "", "missing says 404"),
             ("provider_limited", "RateLimitError", 429, "7", "limited says 429"),

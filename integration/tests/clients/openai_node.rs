@@ -78,8 +78,8 @@ async fn openais_node_client_raises_its_own_classes_of_errors() {
     assert_errors(
         &seen,
         &[
-            ("unknown_model", "BadRequestError", 400, "", "nobody-knows"),
-            ("unknown_model_retrieved", "NotFoundError", 404, "", "nobody-knows"),
+            ("unknown_model", "BadRequestError", 400, "", "no-such-model"),
+            ("unknown_model_retrieved", "NotFoundError", 404, "", "no-such-model"),
             ("wrong_key", "AuthenticationError", 401, "", ""),
             ("provider_bad_request", "BadRequestError", 400, "", "refusing says 400"),
             ("provider_not_found", "NotFoundError", 404, "", "missing says 404"),

@@ -167,8 +167,8 @@ async fn openais_python_client_raises_its_own_classes_of_errors() {
     assert_errors(
         &seen,
         &[
-            ("unknown_model", "BadRequestError", 400, "", "nobody-knows"),
-            ("unknown_model_retrieved", "NotFoundError", 404, "", "nobody-knows"),
+            ("unknown_model", "BadRequestError", 400, "", "no-such-model"),
+            ("unknown_model_retrieved", "NotFoundError", 404, "", "no-such-model"),
             ("route_that_is_not_served", "NotFoundError", 404, "", "/files"),
             ("no_json", "BadRequestError", 400, "", ""),
             ("wrong_key", "AuthenticationError", 401, "", ""),
